@@ -1,0 +1,31 @@
+"""Memory budgets for TensorFlow tests.
+
+The rooms, lowest floor first. A module imports from its own floor or a lower one:
+
+    errors units figures
+    budgets measure
+    isolate
+    history
+    report
+    settings plugin cli
+
+What each room knows:
+
+    errors    what a user can repair, each with where and what would be right
+    units     "1.5 GiB" <-> bytes; the only place that knows a unit
+    figures   the vocabulary: figures, readings, measurements
+    budgets   what is allowed: limits, the file they stand in, the verdict
+    measure   what was used: the kernel's counters, and the sampler beside them
+    isolate   one fresh process: how it starts, what it says, how it ends
+    history   runs as documents, and the environment that a reading depends on
+    report    for people: the pytest summary, failures, JUnit properties
+    settings  every option and ini key, declared once and read once
+    plugin    pytest's hooks, each an adapter
+    cli       the command `tfmem`
+"""
+
+from __future__ import annotations
+
+from pytest_tfmem.errors import MemoryBudgetExceeded
+
+__all__ = ["MemoryBudgetExceeded"]

@@ -1,0 +1,39 @@
+"""What a user can repair: where it is, what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+import pytest
+
+
+class TfmemError(Exception):
+    """A mistake in what the user wrote or asked for.
+
+    Its text is one line made of up to three parts, `where: what; hint`, and is all that the user sees:
+    whoever catches it shows no traceback.
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        super().__init__(what, where, hint)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class MemoryBudgetExceeded(pytest.fail.Exception):  # noqa: N818  named for what happened, as pytest names its own outcomes
+    """Raised in a test whose peak is over its limit, where the test would have passed.
+
+    Tests may expect it: `@pytest.mark.xfail(raises=pytest_tfmem.MemoryBudgetExceeded)`.
+    """
+
+    def __init__(self, msg: str = "") -> None:
+        super().__init__(msg, pytrace=False)
+
+
+def one_line(text: str, *, most: int = 300) -> str:
+    """`text` fit for one line of a terminal: control characters escaped, cut after `most` characters."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"

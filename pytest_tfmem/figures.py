@@ -1,0 +1,155 @@
+"""The vocabulary: figures, readings and measurements, typed and serialisable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+Phase = Literal["setup", "call", "teardown"]
+Exactness = Literal["exact", "lower-bound", "upper-bound", "sampled"]
+Level = Literal["error", "warn"]
+Verdict = Literal["ok", "near", "over", "waived", "not-measured", "unlimited"]
+
+PHASES: tuple[Phase, ...] = ("setup", "call", "teardown")
+
+HOST_FIGURES: dict[str, str] = {
+    "rss": "peak resident set of the test's process, from before setup to after teardown",
+    "rss_growth": "rss less what was resident just before setup: what the test itself added",
+    "rss_anon": "peak anonymous memory: the high-water mark less file and shared pages",
+    "rss_tree": "most that the test's process and its descendants held together",
+}
+DEVICE_FIGURES: dict[str, str] = {
+    "gpu": "peak bytes in use in TensorFlow's GPU allocator, per GPU",
+    "gpu_reserved": "peak bytes that the GPU allocator's pool had reserved from the driver",
+    "gpu_footprint": "peak device memory that the driver charges to the process",
+    "cpu_tensors": "peak bytes of tensors in TensorFlow's CPU allocator",
+}
+FIGURES: dict[str, str] = HOST_FIGURES | DEVICE_FIGURES
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a counter said of one figure, and how good that is.
+
+    `bytes`: the reading. `exactness`: "exact"; "lower-bound" or "upper-bound", off by at most `error_bytes`
+    to that side; "sampled", a lower bound whose error is unknown (`error_bytes` is then None).
+    `source`: the counter that gave it. `device`: the GPU it is of, for a per-GPU figure.
+    """
+
+    bytes: int
+    exactness: Exactness
+    source: str
+    error_bytes: int | None = None
+    device: str | None = None
+
+
+class NotMeasured(msgspec.Struct, frozen=True):
+    """No reading, and why. Never stands for zero."""
+
+    not_measured: str
+
+
+if TYPE_CHECKING:
+    AnyReading = Reading | NotMeasured
+else:
+
+    class AnyReading:
+        """Stands in for the union above: msgspec decodes no union of two structs without a tag; `_decode` does."""
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel's counters of one process say at one moment, in bytes.
+
+    `peak`: high-water mark of the resident set since the mark was last reset. `rss`: resident now; `anon`, `file`
+    and `shmem` are its parts (`VmHWM`, `VmRSS`, `RssAnon`, `RssFile`, `RssShmem` of /proc/self/status).
+    `error`: most that `peak` may fall short. Where there is no /proc the parts are None and `source` says what
+    the figures are.
+    """
+
+    peak: int
+    rss: int
+    anon: int | None
+    file: int | None
+    shmem: int | None
+    error: int | None
+    exact_now: bool
+    source: str
+
+
+class PhaseMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Marks at the start of a phase (just after the reset) and at its end; `seconds` is how long it took."""
+
+    start: Marks
+    end: Marks
+    seconds: float
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Resident bytes of the test's process tree over time: at most 200 points, each the most of its interval."""
+
+    seconds: list[float]
+    rss_tree_bytes: list[int]
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A higher ceiling with a date on which it ends, for a known and dated excess."""
+
+    bytes: int
+    expires: str
+    days_left: int
+    reason: str
+    where: str
+    issue: str = ""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A ceiling on one figure: `bytes` may be reached, not passed. `where` is the line that set it.
+
+    `waiver`, if any, is the ceiling that holds in its place until it expires.
+    """
+
+    bytes: int
+    where: str
+    level: Level = "error"
+    waiver: Waiver | None = None
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one test in one process: rides on the test's report, and is an entry of a run document.
+
+    `verdict` is the worst of `verdicts`, which has one for every figure that has a limit ("unlimited" if none has).
+    `phases` has, by phase, `seconds` and the phase's own peaks in bytes (`rss_bytes`, `rss_growth_bytes`,
+    `rss_anon_bytes`). `died` says how the process ended if it did not end well; `unmeasured` why nothing at all
+    was measured (the test ran in pytest's own process); both are empty otherwise.
+    """
+
+    nodeid: str
+    outcome: Literal["passed", "failed", "skipped"]
+    start_method: Literal["spawn", "in-process"]
+    verdict: Verdict
+    readings: dict[str, AnyReading]
+    limits: dict[str, Limit]
+    verdicts: dict[str, Verdict]
+    phases: dict[Phase, dict[str, int | float]]
+    timeline: Timeline | None = None
+    died: str = ""
+    unmeasured: str = ""
+    notes: list[str] = []
+
+
+def encode_measurement(measurement: Measurement) -> dict[str, Any]:
+    """The measurement in builtin types that JSON can hold, as it rides on a report."""
+    encoded: dict[str, Any] = msgspec.to_builtins(measurement)
+    return encoded
+
+
+def decode_measurement(data: object) -> Measurement:
+    """The measurement that `encode_measurement` encoded. Raises msgspec.ValidationError if it is not one."""
+    return msgspec.convert(data, Measurement, dec_hook=_decode)
+
+
+def _decode(kind: type, data: object) -> AnyReading:
+    if kind is not AnyReading:
+        raise TypeError(kind)
+    unmeasured = isinstance(data, dict) and "not_measured" in data
+    return msgspec.convert(data, NotMeasured if unmeasured else Reading)

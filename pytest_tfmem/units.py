@@ -1,0 +1,69 @@
+""""1.5 GiB" <-> bytes, and seconds: the only place that knows a unit."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from pytest_tfmem.errors import TfmemError, one_line
+
+_BINARY = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_DECIMAL = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_FACTORS = {"B": 1} | _BINARY | _DECIMAL
+_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]+)")
+_LARGEST = 1 << 62  # what fits a signed 64-bit integer wherever a run document is read
+
+HOW_TO_WRITE_A_SIZE = "write bytes or a number and a unit, such as '512 MiB'"
+
+
+def parse_size(value: object, *, where: str = "") -> int:
+    """Bytes of a size as users write it: a whole number of bytes, or a number and a unit.
+
+    KiB, MiB, GiB and TiB are binary, kB, MB, GB and TB decimal; a fraction is rounded down to whole bytes.
+    Raises TfmemError for anything else, for a negative size and for one of 2**62 bytes or more.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif isinstance(value, str) and value.strip().isdecimal() and value.isascii():
+        size = int(value.strip()[:30])
+    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        size = int(Fraction(match["number"][:40]) * _factor(match["unit"], value, where))
+    else:
+        raise TfmemError(f"{_shown(value)} is not a size", where=where, hint=HOW_TO_WRITE_A_SIZE)
+    if not 0 <= size < _LARGEST:
+        raise TfmemError(f"{_shown(value)} is out of range for a size", where=where, hint=HOW_TO_WRITE_A_SIZE)
+    return size
+
+
+def _factor(unit: str, value: object, where: str) -> int:
+    if unit in _FACTORS:
+        return _FACTORS[unit]
+    same = [known for known in _FACTORS if known.lower() == unit.lower()]
+    hint = f"did you mean {same[0]}?" if same else f"the units are {', '.join(_FACTORS)}"
+    raise TfmemError(f"{_shown(value)} has an unknown unit {unit!r}", where=where, hint=hint)
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), most=60)
+
+
+def format_size(size_bytes: int) -> str:
+    """A size for people, in the largest binary unit that keeps it at 1 or more: `1.50 GiB`, `-3.0 MiB`, `0 B`."""
+    magnitude = abs(size_bytes)
+    for unit, digits in (("TiB", 2), ("GiB", 2), ("MiB", 1), ("KiB", 0)):
+        if magnitude >= _BINARY[unit]:
+            return f"{size_bytes / _BINARY[unit]:.{digits}f} {unit}"
+    return f"{size_bytes} B"
+
+
+def parse_seconds(value: object, *, where: str = "") -> float:
+    """Seconds as users write them: a positive number. Raises TfmemError for anything else."""
+    try:
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise TfmemError(
+            f"{_shown(value)} is not a time", where=where, hint="write a positive number of seconds, such as 60"
+        )
+    return seconds
