@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -53,8 +54,11 @@ if TYPE_CHECKING:
     AnyReading = Reading | NotMeasured
 else:
 
-    class AnyReading:
+    class AnyReading(abc.ABC):  # noqa: B024  only a name for isinstance
         """Stands in for the union above: msgspec decodes no union of two structs without a tag; `_decode` does."""
+
+    AnyReading.register(Reading)
+    AnyReading.register(NotMeasured)
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):

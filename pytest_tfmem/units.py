@@ -1,4 +1,4 @@
-""""1.5 GiB" <-> bytes, and seconds: the only place that knows a unit."""
+""" "1.5 GiB" <-> bytes, and seconds: the only place that knows a unit."""
 
 from __future__ import annotations
 
@@ -59,11 +59,15 @@ def format_size(size_bytes: int) -> str:
 def parse_seconds(value: object, *, where: str = "") -> float:
     """Seconds as users write them: a positive number. Raises TfmemError for anything else."""
     try:
-        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+        seconds = (
+            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+        )
     except (ValueError, OverflowError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise TfmemError(
-            f"{_shown(value)} is not a time", where=where, hint="write a positive number of seconds, such as 60"
+            f"{_shown(value)} is not a time",
+            where=where,
+            hint="write a positive number of seconds, such as 60",
         )
     return seconds
