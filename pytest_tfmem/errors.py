@@ -23,7 +23,7 @@ class TfmemError(Exception):
         return f"{text}; {self.hint}" if self.hint else text
 
 
-class MemoryBudgetExceeded(pytest.fail.Exception):  # noqa: N818  named for what happened, as pytest names its own outcomes
+class MemoryBudgetExceeded(pytest.fail.Exception):  # type: ignore[name-defined, misc]  # an attribute, to mypy
     """Raised in a test whose peak is over its limit, where the test would have passed.
 
     Tests may expect it: `@pytest.mark.xfail(raises=pytest_tfmem.MemoryBudgetExceeded)`.

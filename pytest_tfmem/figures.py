@@ -152,8 +152,6 @@ def decode_measurement(data: object) -> Measurement:
     return msgspec.convert(data, Measurement, dec_hook=_decode)
 
 
-def _decode(kind: type, data: object) -> AnyReading:
-    if kind is not AnyReading:
-        raise TypeError(kind)
+def _decode(_kind: type, data: object) -> AnyReading:
     unmeasured = isinstance(data, dict) and "not_measured" in data
     return msgspec.convert(data, NotMeasured if unmeasured else Reading)

@@ -59,9 +59,7 @@ def format_size(size_bytes: int) -> str:
 def parse_seconds(value: object, *, where: str = "") -> float:
     """Seconds as users write them: a positive number. Raises TfmemError for anything else."""
     try:
-        seconds = (
-            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
-        )
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
