@@ -153,5 +153,6 @@ def decode_measurement(data: object) -> Measurement:
 
 
 def _decode(_kind: type, data: object) -> AnyReading:
-    unmeasured = isinstance(data, dict) and "not_measured" in data
-    return msgspec.convert(data, NotMeasured if unmeasured else Reading)
+    if isinstance(data, dict) and "not_measured" in data:
+        return msgspec.convert(data, NotMeasured)
+    return msgspec.convert(data, Reading)
