@@ -62,26 +62,26 @@ else:
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kernel's counters of one process say at one moment, in bytes.
+    """What the counters of one process say at one moment, in bytes.
 
-    `peak`: high-water mark of the resident set since the mark was last reset. `rss`: resident now; `anon`, `file`
-    and `shmem` are its parts (`VmHWM`, `VmRSS`, `RssAnon`, `RssFile`, `RssShmem` of /proc/self/status).
-    `error`: most that `peak` may fall short. Where there is no /proc the parts are None and `source` says what
-    the figures are.
+    `peak`: high-water mark of the resident set, since the mark was last reset if `since_reset`, else since the
+    process began. `rss`: resident now; `file` and `shmem`: its file and shared pages, None where no counter tells.
+    `error`: most that `peak` may fall short of the truth, None where that is not known.
+    `exact_now`: whether `rss` is exact. `source`: the counter of `peak`.
     """
 
     peak: int
     rss: int
-    anon: int | None
     file: int | None
     shmem: int | None
     error: int | None
     exact_now: bool
+    since_reset: bool
     source: str
 
 
 class PhaseMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """Marks at the start of a phase (just after the reset) and at its end; `seconds` is how long it took."""
+    """Marks at the start of a phase, just after the reset, and at its end; `seconds` is how long it took."""
 
     start: Marks
     end: Marks

@@ -1,0 +1,1 @@
+"""One fresh process: how it starts, what it says, how it ends."""

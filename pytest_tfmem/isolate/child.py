@@ -1,0 +1,69 @@
+"""The test's process, from its first statement to its last."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.runtime import apply_to_tensorflow
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main(address: str, parent: int) -> NoReturn:
+    """Run the test that the controller names at the other end of `address`, then end with status 0.
+
+    `parent` is the controller's process id: this process does not outlive it.
+    """
+    die_with(parent)
+    channel = wire.Channel(connect(address))
+    start = channel.receive()
+    assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
+    sys.argv[:] = start.argv
+    try:
+        apply_to_tensorflow(start.runtime)
+    except TfmemError as error:
+        channel.send(wire.Refused(str(error)))
+    else:
+        run_pytest(start, channel)
+    channel.send(wire.Done())
+    # By way of the interpreter's own end, so that atexit handlers run, and coverage is written.
+    sys.exit(0)
+
+
+def run_pytest(start: wire.Start, channel: wire.Channel) -> None:
+    """Run pytest itself on the test's file, with the plugin that picks the test and reports to the controller."""
+    import pytest  # noqa: PLC0415  after the runtime is set
+
+    from pytest_tfmem.isolate.child_plugin import ChildPlugin  # noqa: PLC0415
+
+    pytest.main(start.arguments, plugins=[ChildPlugin(start, channel)])
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, however it ends (Linux; elsewhere the pipe's end)."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        # It ended before the kernel was told.
+        os._exit(1)
+
+
+def connect(address: str) -> socket.socket:
+    """Our end of what `spawn.open_pair` opened: an inherited socket, or a local port with the word that opens it."""
+    kind, _, rest = address.partition(":")
+    if kind == "fd":
+        inherited = socket.socket(fileno=int(rest))
+        inherited.set_inheritable(False)
+        return inherited
+    port, _, word = rest.partition(":")
+    connected = socket.create_connection(("127.0.0.1", int(port)))
+    connected.sendall(word.encode())
+    return connected

@@ -1,0 +1,154 @@
+"""The pytest plugin of the test's process: picks the test, marks its phases, sends on what pytest says."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_tfmem.errors import MemoryBudgetExceeded
+from pytest_tfmem.figures import Marks, Phase, PhaseMarks
+from pytest_tfmem.isolate import arguments, identity, reports, wire
+from pytest_tfmem.measure.host import read_marks, reset_peak
+
+if TYPE_CHECKING:
+    import warnings
+    from collections.abc import Generator
+
+PLUGIN_NAME = "tfmem-child"
+
+
+class ChildPlugin:
+    """Hooks for the one test that this process is for."""
+
+    __name__ = PLUGIN_NAME  # by which pytest registers it, and the main plugin knows that it is in a child
+
+    def __init__(self, start: wire.Start, channel: wire.Channel) -> None:
+        self._start = start
+        self._channel = channel
+        self._stdout = sys.stdout
+        self._pid = os.getpid()
+        self._config: pytest.Config | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-xdist, which acts on its options in this hook
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
+        start = self._start
+        self._config = config
+        arguments.neutralise(config, path=start.path, basetemp=start.basetemp, workerinput=start.workerinput)
+        # The terminal's reporter takes sys.stdout as it finds it when it is configured. Nobody is to read this one.
+        self._stdout = sys.stdout
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            sys.stdout = nowhere
+            try:
+                return (yield)
+            finally:
+                sys.stdout = self._stdout
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        sys.stdout = self._stdout
+        arguments.dismiss_bookkeepers(session.config)
+
+    @pytest.hookimpl(trylast=True)  # after every plugin that adds, drops or renames tests
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = identity.find(items, self._start.test_id, self._start.ordinal)
+        if chosen is None:
+            self._send(wire.Refused(identity.not_found(items, self._start.test_id)))
+        items[:] = [] if chosen is None else [chosen]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            reason = "its file could not be collected again in a fresh process"
+            self._send(wire.Refused(reason, reports.encodable(reports.shortened(report.longreprtext, 1 << 20))))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside capture, whose reading of long output is not the test's
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        return (yield from self._measured("setup"))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # the same
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        return (yield from self._measured("call"))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # the same
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        return (yield from self._measured("teardown"))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        assert self._config is not None  # noqa: S101  set before any test runs
+        self._send(wire.Reported(reports.pack(self._config, report)))
+
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
+    ) -> None:
+        del location
+        if when == "runtest":  # the controller has had those of the collection
+            self._send(_packed_warning(warning_message, when, nodeid))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._send(_packed_stop(excinfo.value))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if session.shouldstop:
+            self._send(wire.Stopped(kind="shouldstop", reason=reports.encodable(str(session.shouldstop))))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        text = reports.encodable(reports.shortened(str(excrepr), 1 << 20))
+        self._send(wire.Refused("pytest failed inside in the test's process", text))
+
+    def _measured(self, phase: Phase) -> Generator[None, object, object]:
+        was_reset = reset_peak()
+        start = read_marks(since_reset=was_reset)
+        self._send(wire.PhaseBegun(phase, start.rss))
+        began = time.perf_counter()
+        try:
+            result = yield
+        except BaseException:
+            self._phase_over(phase, _marked_phase(start, began), passed=False)
+            raise
+        breach = self._phase_over(phase, _marked_phase(start, began), passed=True)
+        if breach:
+            raise MemoryBudgetExceeded(breach)
+        return result
+
+    def _phase_over(self, phase: Phase, marks: PhaseMarks, *, passed: bool) -> str:
+        self._send(wire.PhaseOver(phase, marks, passed))
+        if self._is_a_fork():
+            return ""
+        answer = self._channel.receive()
+        return answer.breach if isinstance(answer, wire.Judged) else ""
+
+    def _send(self, message: wire.Message) -> None:
+        if not self._is_a_fork():
+            self._channel.send(message)
+
+    def _is_a_fork(self) -> bool:
+        # A test that forks and lets the fork run on has pytest twice; only the first may speak.
+        return os.getpid() != self._pid
+
+
+def _marked_phase(start: Marks, began: float) -> PhaseMarks:
+    end = read_marks(since_reset=start.since_reset)
+    return PhaseMarks(start=start, end=end, seconds=time.perf_counter() - began)
+
+
+def _packed_warning(recorded: warnings.WarningMessage, when: str, nodeid: str) -> wire.Warned:
+    category = recorded.category or Warning
+    return wire.Warned(
+        text=reports.encodable(reports.shortened(str(recorded.message), 1 << 16)),
+        category=category.__name__,
+        category_module=category.__module__,
+        filename=reports.encodable(recorded.filename),
+        lineno=recorded.lineno,
+        when=when,
+        nodeid=reports.encodable(nodeid),
+    )
+
+
+def _packed_stop(error: BaseException) -> wire.Stopped:
+    if isinstance(error, pytest.exit.Exception):
+        return wire.Stopped(kind="exit", reason=reports.encodable(str(error.msg)), returncode=error.returncode)
+    return wire.Stopped(kind="interrupt", reason=reports.encodable(str(error)))

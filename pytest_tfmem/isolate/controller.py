@@ -1,0 +1,237 @@
+"""One isolated test as its controller sees it: what its process says, what is sampled beside it, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_tfmem.isolate import death, reports, wire
+from pytest_tfmem.isolate.process import seconds_left
+from pytest_tfmem.isolate.runtime import environment_of
+from pytest_tfmem.isolate.spawn import Spawned, spawn
+from pytest_tfmem.measure.oom import oom_kills
+from pytest_tfmem.measure.sampler import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_tfmem.figures import Phase, PhaseMarks
+    from pytest_tfmem.measure.sampler import Samples
+
+EXIT_SECONDS = 10.0  # for atexit handlers and the interpreter's end, after the test is over
+_LONGEST_START_SECONDS = 120.0  # for imports before setup, if the test has a timeout at all
+_AFTER_CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """All that is needed to start one test in a process of its own."""
+
+    start: wire.Start
+    environment: Mapping[str, str]
+    directory: Path
+    search_path: tuple[str, ...]
+    shows_output: bool
+    interval_seconds: float
+    timeout_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseResult:
+    """What came of a phase: the report that pytest made of it in the child, or why there is none.
+
+    `failure` is a sentence for the user, `detail` what the process said for itself; `stop` says that the test wants
+    the session to end.
+    """
+
+    report: dict[str, Any] | None = None
+    failure: str = ""
+    detail: str = ""
+    stop: wire.Stopped | None = None
+
+
+@dataclass
+class Observed:
+    """What is known of the test so far."""
+
+    phases: dict[Phase, PhaseMarks] = field(default_factory=dict)
+    died: str = ""
+
+
+class _Ended(Exception):  # noqa: N818  not an error: the process has ended, or has to
+    def __init__(self, failure: str) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class IsolatedTest:
+    """One test in a fresh process, carried through its phases. `close` ends everything, whatever happened.
+
+    `judge(phase)` is asked at the end of call and of teardown and answers with the text of a breach or with nothing;
+    `deliver(message)` gets what the child says beside its phases: subtests' reports and warnings.
+    """
+
+    def __init__(self, order: Order, *, judge: Callable[[Phase], str], deliver: Callable[[wire.Message], None]) -> None:
+        self._order = order
+        self._judge = judge
+        self._deliver = deliver
+        self._oom_before = oom_kills()
+        self._child = _start(order)
+        self._sampler = Sampler(self._child.process.pid, order.interval_seconds)
+        self._selector: selectors.BaseSelector | None = _selector(self._child)
+        self._doing = "before setup"
+        self._deadline = _first_deadline(order.timeout_seconds)
+        self._limit_seconds = order.timeout_seconds
+        self._stop: wire.Stopped | None = None
+        self._over = False
+        self.observed = Observed()
+
+    @property
+    def samples(self) -> Samples:
+        return self._sampler.samples
+
+    def allow(self, seconds: float) -> None:
+        """Another's timeout for this test, from now on: it is kept if it is the shorter one."""
+        if self._limit_seconds is None or seconds < self._limit_seconds:
+            self._limit_seconds = seconds
+
+    def run_phase(self, phase: Phase) -> PhaseResult:
+        """Wait for the phase to end. After the process has ended badly, later phases have nothing to say."""
+        if self._over:
+            return PhaseResult()
+        try:
+            return self._run_phase(phase)
+        except _Ended as ended:
+            return self._finish(ended.failure)
+        except wire.WireError as error:
+            return self._finish(f"the test's process {error}")
+
+    def close(self) -> None:
+        """End the process and all it started; may be called again."""
+        self._over = True
+        if self._selector is not None:
+            self._selector.close()
+            self._selector = None
+            self._child.close()
+
+    def _run_phase(self, phase: Phase) -> PhaseResult:
+        report: dict[str, Any] | None = None
+        while True:
+            message = self._next_message()
+            if isinstance(message, wire.Reported) and reports.is_of_phase(message.report, phase):
+                report = message.report
+                if phase != "teardown":
+                    return PhaseResult(report=report)
+            elif isinstance(message, wire.Refused):
+                raise _Ended(f"{message.reason}\n{message.detail}".rstrip())
+            elif isinstance(message, wire.Done):
+                return self._ended_well(report)
+            else:
+                self._handle(message)
+
+    def _handle(self, message: wire.Message) -> None:
+        match message:
+            case wire.PhaseBegun(phase=phase, resident_bytes=resident):
+                self._doing = f"in {phase}"
+                if phase == "setup":
+                    self.samples.before_setup = resident
+                    self._deadline = _deadline(self._limit_seconds)
+            case wire.PhaseOver(phase=phase, marks=marks, passed=passed):
+                self._sampler.sample()
+                self.observed.phases[phase] = marks
+                self._answer(self._judge(phase) if passed else "")
+                self._doing = f"after {phase}"
+            case wire.Stopped():
+                self._stop = message
+            case wire.Reported() | wire.Warned():
+                self._deliver(message)
+            case _:
+                raise wire.WireError("sent a message that is not its to send")
+
+    def _answer(self, breach: str) -> None:
+        try:
+            self._child.channel.send(wire.Judged(breach))
+        except OSError:
+            return  # it is gone, which the next wait finds out
+
+    def _next_message(self) -> wire.Message:
+        while True:
+            message = self._child.channel.next_message()
+            if message is not None:
+                return message
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until something arrives or a sample is due. Raises _Ended if the process ended or its time is up."""
+        assert self._selector is not None  # noqa: S101  closed only after the last phase
+        seconds = min(self._sampler.wait_seconds(), max(0.0, seconds_left(self._deadline)))
+        ready = {key.data for key, _ in self._selector.select(seconds)}
+        self._sampler.sample_if_due()
+        if "channel" in ready:
+            self._child.channel.take_in()
+            if not self._child.channel.ended:
+                return
+            self._child.process.wait(_AFTER_CLOSE_SECONDS)
+        if self._child.process.returncode is not None:
+            raise _Ended(self._how_it_died(self._child.process.returncode))
+        if self._child.channel.ended:
+            raise _Ended(f"the test's process closed its connection to pytest {self._doing}, and was ended")
+        if seconds_left(self._deadline) <= 0:
+            self._child.process.say_last_words()
+            raise _Ended(f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s, and was ended")
+
+    def _how_it_died(self, returncode: int) -> str:
+        before, now = self._oom_before, oom_kills()
+        oom = before is not None and now is not None and now > before
+        return death.describe(returncode, self._doing, oom=oom)
+
+    def _ended_well(self, report: dict[str, Any] | None) -> PhaseResult:
+        returncode = self._child.process.wait(EXIT_SECONDS)
+        if self._stop is not None and report is None:
+            self.close()
+            return PhaseResult(stop=self._stop)
+        if report is None:
+            return self._finish("the test's process came to its end without having run the test")
+        if returncode is None:
+            return self._finish(f"the test was over, but its process did not end within {EXIT_SECONDS:g} s")
+        if returncode != 0:
+            return self._finish(death.describe_late(returncode))
+        self.close()
+        return PhaseResult(report=report, stop=self._stop)
+
+    def _finish(self, failure: str) -> PhaseResult:
+        self._sampler.sample()
+        self.observed.died = failure.splitlines()[0]
+        detail = self._child.output_tail()
+        self.close()
+        return PhaseResult(failure=failure, detail=detail)
+
+
+def _start(order: Order) -> Spawned:
+    child = spawn(
+        environment=environment_of(order.start.runtime, order.environment),
+        directory=order.directory,
+        search_path=order.search_path,
+        shows_output=order.shows_output,
+    )
+    with contextlib.suppress(OSError):  # it died at once, which the first wait finds out
+        child.channel.send(order.start)
+    return child
+
+
+def _selector(child: Spawned) -> selectors.BaseSelector:
+    selector = selectors.DefaultSelector()
+    selector.register(child.channel, selectors.EVENT_READ, "channel")
+    return selector
+
+
+def _first_deadline(timeout_seconds: float | None) -> float | None:
+    return _deadline(None if timeout_seconds is None else max(timeout_seconds, _LONGEST_START_SECONDS))
+
+
+def _deadline(seconds: float | None) -> float | None:
+    return None if seconds is None else time.monotonic() + seconds

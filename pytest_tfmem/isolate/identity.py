@@ -1,0 +1,52 @@
+"""Which test is which: its id as collected, the same in every process that collects it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_tfmem.errors import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COLLECTED_ID: pytest.StashKey[str] = pytest.StashKey()
+
+
+def remember(item: pytest.Item) -> None:
+    """Keep the id that the item was collected with: plugins rename items afterwards (pytest-xdist's `@group`)."""
+    item.stash[_COLLECTED_ID] = escaped(item.nodeid)
+
+
+def collected_id(item: pytest.Item) -> str:
+    """The id that the item was collected with, in text that UTF-8 can hold."""
+    return item.stash.get(_COLLECTED_ID, escaped(item.nodeid))
+
+
+def ordinal(item: pytest.Item) -> int:
+    """How many items of the session before this one have its id: usually none."""
+    same = [other for other in item.session.items if collected_id(other) == collected_id(item)]
+    return next((index for index, other in enumerate(same) if other is item), 0)
+
+
+def find(items: Sequence[pytest.Item], test_id: str, index: int) -> pytest.Item | None:
+    """The `index`-th of the items that were collected with `test_id`."""
+    same = [item for item in items if collected_id(item) == test_id]
+    return same[min(index, len(same) - 1)] if same else None
+
+
+def not_found(items: Sequence[pytest.Item], test_id: str) -> str:
+    """What to tell the user when a test's id is not among those of a second collection of its file."""
+    close = difflib.get_close_matches(test_id[:500], [collected_id(item)[:500] for item in items], n=1, cutoff=0.3)
+    found = f"the nearest found now is {one_line(close[0])}" if close else f"{len(items)} other tests were found"
+    return (
+        f"{one_line(test_id)} was not there when its file was collected again in a fresh process ({found});"
+        " a test's id has to be the same at every collection: no random numbers, times, addresses or process ids in it"
+    )
+
+
+def escaped(text: str) -> str:
+    """`text` with its lone surrogates escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

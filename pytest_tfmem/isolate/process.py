@@ -1,0 +1,117 @@
+"""A process of ours and all that it started: waiting for it, and ending it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+_LAST_WORDS_SECONDS = 0.3
+
+
+class ChildProcess:
+    """One child, leader of a process group of its own.
+
+    Only what carries this child's marks is ever ended: its process group, its descendants, and processes that were
+    started with its `token` in their environment and got away from both.
+    """
+
+    def __init__(self, popen: subprocess.Popen[bytes], token: str) -> None:
+        self._popen = popen
+        self._token = token
+        self.pid = popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """As subprocess gives it: the exit status, or the negated signal; None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """The return code, once it has ended; None if it still runs after `seconds`."""
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> None:
+        """Kill the child, if it still runs, and whatever it left behind."""
+        left = self._descendants()
+        _signal_group(self.pid, _KILL)
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait()
+        for process in [*left, *self._runaways()]:
+            _kill(process)
+
+    def say_last_words(self) -> None:
+        """Have a hung child write its threads' tracebacks to its standard error before it is killed.
+
+        SIGABRT, which pytest's faulthandler plugin answers with them; first no core dump is to be written.
+        """
+        if sys.platform != "linux":
+            return
+        import resource  # noqa: PLC0415  POSIX only
+
+        try:
+            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
+            os.kill(self.pid, signal.SIGABRT)
+        except OSError:
+            return
+        self.wait(_LAST_WORDS_SECONDS)
+
+    def _descendants(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def _runaways(self) -> list[psutil.Process]:
+        """Processes with our token that are in no group and under no parent of ours: daemons."""
+        if sys.platform != "linux":
+            return []
+        wanted = self._token.encode()
+        return [psutil.Process(pid) for pid in _younger_than(self.pid) if wanted in _environment_of(pid)]
+
+
+def _younger_than(pid: int) -> list[int]:
+    # Process ids rise until they wrap: after a wrap nothing can be said, and all are looked at.
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
+    younger = [other for other in pids if other > pid]
+    return younger if len(younger) < len(pids) else pids
+
+
+def _environment_of(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return b""
+
+
+def _signal_group(group: int, number: int) -> None:
+    if sys.platform == "win32":
+        return
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return  # nobody is left in it
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+        process.wait(1)
+    except psutil.Error:
+        return
+
+
+_KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
+
+
+def seconds_left(deadline: float | None) -> float:
+    """Seconds until `deadline` on the monotonic clock; infinite without one."""
+    return float("inf") if deadline is None else deadline - time.monotonic()

@@ -1,0 +1,154 @@
+"""The start method `spawn`: a new interpreter for each test."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import IO, TYPE_CHECKING, Self
+
+from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.process import ChildProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+TOKEN_VARIABLE = "PYTEST_TFMEM_TOKEN"  # noqa: S105  a mark on our own processes, not a secret
+
+# -P: nothing of the working directory may shadow a module before sys.path is the parent's.
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    " from pytest_tfmem.isolate.child import main; main(sys.argv[2], int(sys.argv[3]))"
+)
+_MOST_TAIL_BYTES = 1 << 16
+_CONNECT_SECONDS = 60
+_WORD_CHARS = 32
+
+
+class Spawned:
+    """A started child: its process, our end of the channel, and what it wrote past pytest's capture."""
+
+    def __init__(self, process: ChildProcess, channel: wire.Channel, output: IO[bytes] | None) -> None:
+        self.process = process
+        self.channel = channel
+        self._output = output
+
+    def output_tail(self) -> str:
+        """The end of what the process wrote to its own standard output and error, where that is not shown live."""
+        if self._output is None:
+            return ""
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - _MOST_TAIL_BYTES))
+        return self._output.read(_MOST_TAIL_BYTES).decode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """End the process with all it started, and close what is open to it."""
+        try:
+            self.process.end()
+        finally:
+            self.channel.close()
+            if self._output is not None:
+                self._output.close()
+
+
+def spawn(
+    *, environment: Mapping[str, str], directory: Path, search_path: Sequence[str], shows_output: bool
+) -> Spawned:
+    """Start a new interpreter that waits for wire.Start. Raises OSError if the system cannot.
+
+    `shows_output`: its standard output and error are this process's, as without capturing; otherwise they go to a
+    file without a name, so that no pipe has to be emptied, and none can be held open.
+    """
+    output = None if shows_output else tempfile.TemporaryFile()  # noqa: SIM115  closed by Spawned
+    mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        with open_pair(tcp=sys.platform == "win32") as pair:
+            command = [sys.executable, *_interpreter_flags(), "-P", "-c", _BOOTSTRAP]
+            popen = subprocess.Popen(  # noqa: S603  our own interpreter, our own statement
+                [*command, json.dumps(list(search_path)), pair.address, str(os.getpid())],
+                cwd=directory,
+                env={**environment, TOKEN_VARIABLE: mark},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=pair.inherited,
+                # A session of its own: its process group is its own, and the terminal's Ctrl-C is the controller's.
+                start_new_session=True,
+            )
+            process = ChildProcess(popen, f"{TOKEN_VARIABLE}={mark}")
+            return Spawned(process, wire.Channel(pair.connected(process)), output)
+    except BaseException:
+        if output is not None:
+            output.close()
+        raise
+
+
+class _SocketPair:
+    """Two connected sockets, of which the child inherits one."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self.inherited: tuple[int, ...] = (self._theirs.fileno(),)
+        self.address = f"fd:{self._theirs.fileno()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._theirs.close()
+        if kind is not None:
+            self._ours.close()
+
+    def connected(self, _process: ChildProcess) -> socket.socket:
+        return self._ours
+
+
+class _LocalPort:
+    """A port of this machine's own, for systems whose children cannot inherit a socket by number."""
+
+    inherited: tuple[int, ...] = ()
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._word = secrets.token_hex(_WORD_CHARS // 2)
+        self.address = f"tcp:{self._server.getsockname()[1]}:{self._word}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def connected(self, process: ChildProcess) -> socket.socket:
+        """The connection of the one who knows the word; others are turned away."""
+        self._server.settimeout(0.1)
+        for _ in range(_CONNECT_SECONDS * 10):
+            try:
+                candidate, _ = self._server.accept()
+            except TimeoutError:
+                if process.returncode is not None:
+                    break
+                continue
+            candidate.settimeout(1)
+            if secrets.compare_digest(candidate.recv(_WORD_CHARS, socket.MSG_WAITALL), self._word.encode()):
+                candidate.settimeout(None)
+                return candidate
+            candidate.close()
+        process.end()
+        raise OSError("the test's process did not connect to pytest")
+
+
+def open_pair(*, tcp: bool) -> _SocketPair | _LocalPort:
+    """What connects us to the child that is about to start."""
+    return _LocalPort() if tcp else _SocketPair()
+
+
+def _interpreter_flags() -> list[str]:
+    # What multiprocessing passes on to its own new interpreters: -X, -W, -O, -E and the like.
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    return flags

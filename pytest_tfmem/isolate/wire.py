@@ -1,0 +1,181 @@
+"""What the controller and a test's process say to each other: typed messages over one socket."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+
+from pytest_tfmem.figures import Phase, PhaseMarks
+from pytest_tfmem.isolate.runtime import Runtime
+
+SCHEMA = 1
+MOST_BYTES = 256 << 20  # of one message; a report is cut long before (reports.py)
+
+
+class WireError(Exception):
+    """What arrived is not a message of ours; its text is a clause for the user to read."""
+
+
+class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Controller to child: run this test.
+
+    `test_id` is the test's id as it was collected, before any plugin renamed it; it is the `ordinal`-th of that
+    id in its file. `workerinput` is that of the xdist worker that the controller is, if it is one.
+    """
+
+    test_id: str
+    ordinal: int
+    path: str
+    arguments: list[str]
+    argv: list[str]
+    basetemp: str
+    workerinput: dict[str, Any] | None
+    runtime: Runtime
+
+
+class Judged(msgspec.Struct, frozen=True, tag=True):
+    """Controller to child, in answer to PhaseOver: the text with which the phase is to fail, or an empty one."""
+
+    breach: str
+
+
+class PhaseBegun(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: a phase begins, with this many bytes resident."""
+
+    phase: Phase
+    resident_bytes: int
+
+
+class PhaseOver(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: a phase is over; `passed` if it raised nothing. The child waits for Judged."""
+
+    phase: Phase
+    marks: PhaseMarks
+    passed: bool
+
+
+class Reported(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: a report of pytest's, serialised by pytest."""
+
+    report: dict[str, Any]
+
+
+class Warned(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Child to controller: a warning that pytest recorded while the test ran."""
+
+    text: str
+    category: str
+    category_module: str
+    filename: str
+    lineno: int
+    when: str
+    nodeid: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: the test cannot be run, for this reason; `detail` is what pytest said of it."""
+
+    reason: str
+    detail: str = ""
+
+
+class Stopped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Child to controller: the test stopped the session, by pytest.exit or as Ctrl-C does, or asked it to stop."""
+
+    kind: str
+    reason: str
+    returncode: int | None = None
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: nothing more will come; the process ends now."""
+
+
+Message = Start | Judged | PhaseBegun | PhaseOver | Reported | Warned | Refused | Stopped | Done
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """One message as it travels, with the version of what it is written in."""
+
+    schema: int
+    body: msgspec.Raw
+
+
+class Channel:
+    """One end of the socket. A message travels as its length, eight bytes big-endian, and its frame.
+
+    The child waits for whole messages (`receive`); the controller never does (`take_in`, then `next_message`):
+    a child may break off in the middle of a message, and a process that it forked may hold the socket open.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._buffer = bytearray()
+        self.ended = False
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, message: Message) -> None:
+        """Write one message. Raises OSError if the other side is gone."""
+        frame = encode(message)
+        self._socket.sendall(len(frame).to_bytes(8) + frame)
+
+    def receive(self) -> Message:
+        """Wait for one message. Raises EOFError at the end, WireError for what is not a message."""
+        while True:
+            message = self.next_message()
+            if message is not None:
+                return message
+            if self.ended:
+                raise EOFError
+            self._take(self._socket.recv(1 << 16))
+
+    def take_in(self) -> None:
+        """Read what has arrived, to be called when the socket is readable; `ended` tells of the end."""
+        try:
+            self._take(self._socket.recv(1 << 20))
+        except ConnectionError:
+            self.ended = True
+
+    def next_message(self) -> Message | None:
+        """The next message of which all has arrived. Raises WireError for what is not a message."""
+        size = int.from_bytes(self._buffer[:8])
+        if len(self._buffer) >= 8 and size > MOST_BYTES:  # noqa: PLR2004  the length's own size
+            raise WireError(f"sent a message of {size} bytes, more than one may have")
+        if len(self._buffer) < 8 + size:
+            if self.ended and self._buffer:
+                raise WireError("broke off in the middle of a message")
+            return None
+        frame = bytes(self._buffer[8 : 8 + size])
+        del self._buffer[: 8 + size]
+        return decode(frame)
+
+    def _take(self, data: bytes) -> None:
+        self._buffer += data
+        self.ended = not data
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message."""
+    return msgspec.msgpack.encode(Frame(SCHEMA, msgspec.Raw(msgspec.msgpack.encode(message))))
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`. Raises WireError if it is none, or of another version."""
+    try:
+        frame = msgspec.msgpack.decode(data, type=Frame)
+        if frame.schema != SCHEMA:
+            raise WireError(
+                f"speaks version {frame.schema} of pytest-tfmem's messages and pytest version {SCHEMA}:"
+                " two versions of pytest-tfmem are installed where tests look for it"
+            )
+        message: Message = msgspec.msgpack.decode(frame.body, type=Message)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"sent something that is not a message of pytest-tfmem ({error})") from error
+    return message

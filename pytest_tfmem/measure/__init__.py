@@ -1,0 +1,1 @@
+"""What was used: the kernel's counters, and the sampler beside them."""

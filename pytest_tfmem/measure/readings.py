@@ -1,0 +1,137 @@
+"""From marks and samples to readings: which number is which figure, and how good it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.figures import DEVICE_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_tfmem.figures import AnyReading, Marks
+    from pytest_tfmem.measure.sampler import Samples
+
+
+def host_readings(phases: Mapping[Phase, PhaseMarks], samples: Samples) -> dict[str, AnyReading]:
+    """Readings of every host figure of a test that has reached the end of the phases given.
+
+    `phases` are those that have ended, `samples` what was seen of the process tree from outside. With no phase
+    ended, `rss` is the last that was seen from outside.
+    """
+    if "setup" not in phases:
+        return _readings_of_samples(samples)
+    peak = max((marks.end for marks in phases.values()), key=lambda end: end.peak)
+    rss = _peak_reading(peak)
+    return {
+        "rss": rss,
+        "rss_growth": _growth(rss, phases["setup"].start),
+        "rss_anon": _anonymous(phases),
+        "rss_tree": _tree(samples, at_least=rss.bytes),
+    }
+
+
+def readings_of_the_dead(phases: Mapping[Phase, PhaseMarks], samples: Samples) -> dict[str, AnyReading]:
+    """Readings of a test whose process did not end well: its last samples, which may miss what came after them."""
+    sampled = _readings_of_samples(samples)
+    counted = host_readings(phases, samples) if "setup" in phases else {}
+    return sampled | {figure: _later(reading, sampled[figure]) for figure, reading in counted.items()}
+
+
+def phase_figures(phases: Mapping[Phase, PhaseMarks]) -> dict[Phase, dict[str, int | float]]:
+    """Each phase's own peaks, in bytes: growth is counted from the phase's own start."""
+    return {phase: _figures_of_phase(marks) for phase, marks in phases.items()}
+
+
+def device_readings(reason: str, tensors_reason: str) -> dict[str, AnyReading]:
+    """The device figures, none of them measured: `reason` for those of a GPU, `tensors_reason` for cpu_tensors."""
+    return {figure: NotMeasured(tensors_reason if figure == "cpu_tensors" else reason) for figure in DEVICE_FIGURES}
+
+
+def _peak_reading(end: Marks) -> Reading:
+    if not end.since_reset:
+        # The mark also holds what came before the test: it can only be too high, by an unknown amount.
+        return Reading(bytes=end.peak, exactness="upper-bound", source=f"{end.source} since the process began")
+    if end.exact_now and end.peak == end.rss:
+        return Reading(bytes=end.peak, exactness="exact", error_bytes=0, source=end.source)
+    return Reading(bytes=end.peak, exactness="lower-bound", error_bytes=end.error, source=end.source)
+
+
+def _growth(rss: Reading, before: Marks) -> Reading:
+    error = rss.error_bytes
+    if error is not None and not before.exact_now:
+        error += before.error or 0
+    return Reading(
+        bytes=max(0, rss.bytes - before.rss),
+        exactness=rss.exactness if before.exact_now else "lower-bound",
+        error_bytes=error,
+        source=f"{rss.source} - VmRSS before setup",
+    )
+
+
+def _anonymous(phases: Mapping[Phase, PhaseMarks]) -> AnyReading:
+    parts = [(marks.end, _anonymous_bytes(marks.end)) for marks in phases.values()]
+    known = [(size, end) for end, size in parts if size is not None]
+    if not known:
+        return NotMeasured("this system does not count anonymous memory apart")
+    size, end = max(known, key=lambda pair: pair[0])
+    peak = _peak_reading(end)
+    return Reading(
+        bytes=size,
+        exactness=peak.exactness,
+        error_bytes=peak.error_bytes,
+        source=f"{peak.source} - RssFile - RssShmem",
+    )
+
+
+def _anonymous_bytes(end: Marks) -> int | None:
+    if end.file is None or end.shmem is None:
+        return None
+    return max(0, end.peak - end.file - end.shmem)
+
+
+def _tree(samples: Samples, *, at_least: int) -> Reading:
+    return Reading(bytes=max(samples.tree_peak, at_least), exactness="sampled", source=samples.source)
+
+
+def _readings_of_samples(samples: Samples) -> dict[str, AnyReading]:
+    reason = NotMeasured("the test's process ended before it could be read")
+    if samples.count == 0:
+        return dict.fromkeys(("rss", "rss_growth", "rss_anon", "rss_tree"), reason)
+    return {
+        "rss": Reading(bytes=samples.own_peak, exactness="sampled", source=samples.source),
+        "rss_growth": _sampled_growth(samples),
+        "rss_anon": _sampled(samples.anon_peak, samples),
+        "rss_tree": _tree(samples, at_least=samples.own_peak),
+    }
+
+
+def _sampled(size: int | None, samples: Samples) -> AnyReading:
+    if size is None:
+        return NotMeasured("the test's process ended before it could be read")
+    return Reading(bytes=size, exactness="sampled", source=samples.source)
+
+
+def _sampled_growth(samples: Samples) -> AnyReading:
+    if samples.before_setup is None:
+        return NotMeasured("the test's process ended before its setup")
+    return _sampled(max(0, samples.own_peak - samples.before_setup), samples)
+
+
+def _later(counted: AnyReading, sampled: AnyReading) -> AnyReading:
+    """The greater of two readings of one figure, as a sample: what came after it is not known."""
+    sizes = [reading.bytes for reading in (counted, sampled) if isinstance(reading, Reading)]
+    if not sizes:
+        return counted
+    source = sampled.source if isinstance(sampled, Reading) else ""
+    return Reading(bytes=max(sizes), exactness="sampled", source=source or "last mark before the process ended")
+
+
+def _figures_of_phase(marks: PhaseMarks) -> dict[str, int | float]:
+    figures: dict[str, int | float] = {
+        "seconds": round(marks.seconds, 6),
+        "rss_bytes": marks.end.peak,
+        "rss_growth_bytes": max(0, marks.end.peak - marks.start.rss),
+    }
+    anonymous = _anonymous_bytes(marks.end)
+    return figures if anonymous is None else figures | {"rss_anon_bytes": anonymous}
