@@ -10,8 +10,15 @@ from pytest_tfmem.errors import TfmemError, one_line
 _BINARY = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _DECIMAL = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _FACTORS = {"B": 1} | _BINARY | _DECIMAL
-_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]+)")
+_NUMBER = r"[0-9]{1,30}(?:\.[0-9]{1,30})?"  # bounded: a number of 5,000 digits is a mistake, and slow
+_WHOLE = re.compile(r"[0-9]{1,30}")
+_SIZE = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[A-Za-z]+)")
+_SECONDS = re.compile(_NUMBER)
 _LARGEST = 1 << 62  # what fits a signed 64-bit integer wherever a run document is read
+
+# The same for a JSON Schema, which has no words for a size that is out of range.
+SIZE_PATTERN = rf"[0-9]{{1,30}}|{_NUMBER}\s*(?:{'|'.join(_FACTORS)})"
+SECONDS_PATTERN = _NUMBER
 
 HOW_TO_WRITE_A_SIZE = "write bytes or a number and a unit, such as '512 MiB'"
 
@@ -24,10 +31,10 @@ def parse_size(value: object, *, where: str = "") -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         size = value
-    elif isinstance(value, str) and value.strip().isdecimal() and value.isascii():
-        size = int(value.strip()[:30])
+    elif isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        size = int(value)
     elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        size = int(Fraction(match["number"][:40]) * _factor(match["unit"], value, where))
+        size = int(Fraction(match["number"]) * _factor(match["unit"], value, where))
     else:
         raise TfmemError(f"{_shown(value)} is not a size", where=where, hint=HOW_TO_WRITE_A_SIZE)
     if not 0 <= size < _LARGEST:
@@ -44,7 +51,11 @@ def _factor(unit: str, value: object, where: str) -> int:
 
 
 def _shown(value: object) -> str:
-    return one_line(repr(value), most=60)
+    # Only what is surely short and harmless is printed: the repr of a tensor touches its device, and Python
+    # refuses to print an integer of 5,000 digits.
+    if isinstance(value, (str, float, bool, type(None))) or (isinstance(value, int) and abs(value) < 1 << 80):
+        return one_line(repr(value), most=60)
+    return "this number" if isinstance(value, int) else f"a value of type {type(value).__name__}"
 
 
 def format_size(size_bytes: int) -> str:
@@ -58,14 +69,20 @@ def format_size(size_bytes: int) -> str:
 
 def parse_seconds(value: object, *, where: str = "") -> float:
     """Seconds as users write them: a positive number. Raises TfmemError for anything else."""
-    try:
-        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+    seconds = _seconds(value)
+    if not 0 < seconds < _LARGEST:
         raise TfmemError(
             f"{_shown(value)} is not a time",
             where=where,
             hint="write a positive number of seconds, such as 60",
         )
     return seconds
+
+
+def _seconds(value: object) -> float:
+    """The number that is written, 0 for anything that is none."""
+    if isinstance(value, str):
+        return float(value) if _SECONDS.fullmatch(value.strip()) else 0.0
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value) if value < _LARGEST else 0.0  # Python makes no float of an integer of 400 digits
+    return 0.0

@@ -1,0 +1,66 @@
+"""What `@pytest.mark.memory_budget(...)` allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_tfmem.budgets.model import LEVELS
+from pytest_tfmem.budgets.names import unknown
+from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.figures import FIGURES, Level, Limit
+from pytest_tfmem.units import parse_seconds, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OTHER_KEYWORDS = ("level", "timeout")
+
+
+class MarkerBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one marker, by figure. `level` is what it says of them, if it does; the limits have it."""
+
+    where: str
+    limits: dict[str, Limit] = {}
+    level: Level | None = None
+    timeout_seconds: float | None = None
+
+
+def parse_memory_budget(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, where: str) -> MarkerBudget:
+    """The budget that a marker's arguments set. `where` names the marker's line in limits and in messages.
+
+    Raises TfmemError for positional arguments, unknown keywords, values that are no size, level or time, and a
+    level without a limit: it would silence nothing, and its author believes that it does.
+    """
+    if args:
+        hint = "name the figure, such as memory_budget(rss='1.5 GiB')"
+        raise TfmemError("memory_budget takes no positional arguments", where=where, hint=hint)
+    for name in kwargs:
+        if name not in FIGURES and name not in _OTHER_KEYWORDS:
+            raise unknown("figure", name, FIGURES, where=where, besides=_OTHER_KEYWORDS)
+    level = _level(kwargs["level"], where) if "level" in kwargs else None
+    limits = {name: _limit(name, kwargs[name], level or "error", where) for name in FIGURES if name in kwargs}
+    if level and not limits:
+        hint = "name a figure too, such as memory_budget(rss='1.5 GiB', level='warn')"
+        raise TfmemError("memory_budget has a level but no limit that it is for", where=where, hint=hint)
+    timeout = parse_seconds(kwargs["timeout"], where=_keyword(where, "timeout")) if "timeout" in kwargs else None
+    return MarkerBudget(where=where, limits=limits, level=level, timeout_seconds=timeout)
+
+
+def _limit(figure: str, value: object, level: Level, where: str) -> Limit:
+    return Limit(bytes=parse_size(value, where=_keyword(where, figure)), level=level, where=where)
+
+
+def _keyword(where: str, name: str) -> str:
+    return f"{where}: memory_budget({name}=...)"
+
+
+def _level(value: object, where: str) -> Level:
+    for level in LEVELS:
+        if value == level:
+            return level
+    if isinstance(value, str):
+        raise unknown("level", value, LEVELS, where=where)
+    what = f"memory_budget(level=...) is a value of type {one_line(type(value).__name__)}"
+    raise TfmemError(what, where=where, hint=f"write one of {', '.join(map(repr, LEVELS))}")

@@ -1,0 +1,165 @@
+"""Which budget a test has: the closest marker wins, figure by figure, then the file."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_tfmem.budgets.model import BudgetsFile, LimitByProfile
+from pytest_tfmem.budgets.pattern import most_specific_first
+from pytest_tfmem.budgets.waivers import waive
+from pytest_tfmem.figures import FIGURES, Limit
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_tfmem.budgets.marker import MarkerBudget
+    from pytest_tfmem.budgets.model import Entry, Profile
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one test may use.
+
+    `named`: an entry of the file covers the test, which is therefore to be measured; defaults name no test.
+    `notes`: what the user should know of how this budget came about, each a sentence without a full stop.
+    """
+
+    limits: dict[str, Limit] = {}
+    timeout_seconds: float | None = None
+    named: bool = False
+    notes: list[str] = []
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that speaks of a figure of a test, and whether its limit is the one in force.
+
+    `source` says what the place is, for people. `limit` is None where the place has no limit for this machine.
+    `why_not` says why a candidate did not win.
+    """
+
+    where: str
+    source: str
+    limit: Limit | None
+    won: bool
+    why_not: str = ""
+
+
+def resolve(
+    nodeid: str,
+    markers: Sequence[MarkerBudget],
+    file: BudgetsFile | None,
+    *,
+    profiles: frozenset[str],
+    today: dt.date,
+) -> Budget:
+    """The budget of a test whose markers are given, the closest first, on a machine with these active profiles.
+
+    Figure by figure the closest marker wins, then the most specific entry of the file that has a limit for this
+    machine, then the file's defaults. A waiver that lives on `today` rides on whatever limit is in force.
+    """
+    file = file or BudgetsFile(shown="")
+    covering = covering_entries(file, nodeid)
+    limits = _winners(explain(nodeid, markers, file, profiles=profiles))
+    waived, notes = waive(limits, [waiver for waiver in file.waivers if waiver.pattern.covers(nodeid)], today)
+    return Budget(
+        limits=waived,
+        timeout_seconds=_timeout(markers, covering),
+        named=bool(covering),
+        notes=notes,
+    )
+
+
+def active_profiles(file: BudgetsFile | None, gpu_names: Sequence[str]) -> frozenset[str]:
+    """The profiles that hold where the visible GPUs have these names, as NVML gives them.
+
+    A profile with a name holds if one of the GPUs has it; `none` holds if there is no GPU.
+    """
+    profiles = file.profiles if file else ()
+    return frozenset(profile.name for profile in profiles if _holds(profile, gpu_names))
+
+
+def _holds(profile: Profile, gpu_names: Sequence[str]) -> bool:
+    if profile.gpu.lower() == "none":
+        return not gpu_names
+    glob = profile.gpu.replace("[", "[[]")  # only * and ? are wildcards here, as in test patterns
+    return any(fnmatchcase(name, glob) for name in gpu_names)
+
+
+def explain(
+    nodeid: str,
+    markers: Sequence[MarkerBudget],
+    file: BudgetsFile | None,
+    *,
+    profiles: frozenset[str],
+) -> dict[str, list[Candidate]]:
+    """For each figure that anything speaks of, every place that does, the one that takes precedence first.
+
+    The arguments are those of `resolve`, which takes the winners from here.
+    """
+    file = file or BudgetsFile(shown="")
+    covering = covering_entries(file, nodeid)
+    explained = {}
+    for figure in FIGURES:
+        found = [*_in_markers(figure, markers), *_in_file(figure, file, covering, profiles)]
+        if found:
+            explained[figure] = _with_winner(found)
+    return explained
+
+
+def covering_entries(file: BudgetsFile, nodeid: str) -> list[Entry]:
+    """The entries that cover a test, the most specific first, and of equally specific ones the later line."""
+    return most_specific_first(entry for entry in file.entries if entry.pattern.covers(nodeid))
+
+
+def _timeout(markers: Sequence[MarkerBudget], covering: Sequence[Entry]) -> float | None:
+    given = [*(marker.timeout_seconds for marker in markers), *(entry.timeout_seconds for entry in covering)]
+    return next((seconds for seconds in given if seconds is not None), None)
+
+
+def _in_markers(figure: str, markers: Sequence[MarkerBudget]) -> Iterator[Candidate]:
+    for marker in markers:
+        if limit := marker.limits.get(figure):
+            yield Candidate(where=limit.where, source="a marker", limit=limit, won=False)
+
+
+def _in_file(
+    figure: str, file: BudgetsFile, covering: Sequence[Entry], profiles: frozenset[str]
+) -> Iterator[Candidate]:
+    for entry in covering:
+        if figure in entry.limits:
+            yield _in_entry(f"the entry {entry.pattern.text!r}", entry.limits[figure], profiles)
+    if figure in file.defaults.limits:
+        yield _in_entry("the defaults", file.defaults.limits[figure], profiles)
+
+
+def _in_entry(source: str, limits: LimitByProfile, profiles: frozenset[str]) -> Candidate:
+    limit = limits.under(profiles)
+    if limit:
+        return Candidate(where=limit.where, source=source, limit=limit, won=False)
+    why_not = f"none of its profiles ({', '.join(limits.by_profile)}) is active here, and it has no default"
+    return Candidate(where=limits.where, source=source, limit=None, won=False, why_not=why_not)
+
+
+def _with_winner(found: list[Candidate]) -> list[Candidate]:
+    winner = next((candidate for candidate in found if candidate.limit), None)
+    return [_told(candidate, winner) for candidate in found]
+
+
+def _told(candidate: Candidate, winner: Candidate | None) -> Candidate:
+    if candidate is winner:
+        return msgspec.structs.replace(candidate, won=True)
+    if candidate.why_not or winner is None:
+        return candidate
+    return msgspec.structs.replace(candidate, why_not=f"{winner.source} in {winner.where} comes first")
+
+
+def _winners(explained: Mapping[str, list[Candidate]]) -> dict[str, Limit]:
+    return {
+        figure: candidate.limit
+        for figure, candidates in explained.items()
+        for candidate in candidates
+        if candidate.won and candidate.limit
+    }

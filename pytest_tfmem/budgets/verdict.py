@@ -1,0 +1,48 @@
+"""Whether a test kept to its budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.figures import AnyReading, Limit, Reading, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The worst first. What was not measured may be over, and nobody knows; a waived excess is known, and has a date.
+# So a test with both counts as not measured: a waiver must not make the missing figure look settled.
+_WORST_FIRST: tuple[Verdict, ...] = ("over", "not-measured", "waived", "near", "ok")
+
+_NEAR_TENTHS = 9
+
+
+def judge(limits: Mapping[str, Limit], readings: Mapping[str, AnyReading]) -> dict[str, Verdict]:
+    """The verdict on each figure that has a limit.
+
+    A reading is judged by its bytes, whatever its exactness: a lower bound that is within its limit is "ok" though
+    the peak may have been higher by the reading's error, and an upper bound that is over is "over" though the peak
+    may have been lower. Who reads the verdict has the reading beside it, and that says so.
+    """
+    return {figure: _verdict(limit, readings.get(figure)) for figure, limit in limits.items()}
+
+
+def _verdict(limit: Limit, reading: AnyReading | None) -> Verdict:
+    if not isinstance(reading, Reading):
+        return "not-measured"
+    if reading.bytes > limit.bytes:
+        return "waived" if limit.waiver and reading.bytes <= limit.waiver.bytes else "over"
+    return "near" if reading.bytes * 10 > limit.bytes * _NEAR_TENTHS else "ok"
+
+
+def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """The verdict on a test, of those on its figures: over, not-measured, waived, near, ok, in this order.
+
+    "unlimited" if there are none: without a limit nothing was judged, and that is not "ok".
+    """
+    given = set(verdicts.values())
+    return next((verdict for verdict in _WORST_FIRST if verdict in given), "unlimited")
+
+
+def breaches(verdicts: Mapping[str, Verdict], limits: Mapping[str, Limit]) -> list[str]:
+    """The figures for which the test fails: over a limit of level "error"."""
+    return [figure for figure, verdict in verdicts.items() if verdict == "over" and limits[figure].level == "error"]
