@@ -33,6 +33,9 @@ class MemoryBudgetExceeded(pytest.fail.Exception):  # type: ignore[name-defined,
         super().__init__(msg, pytrace=False)
 
 
+MemoryBudgetExceeded.__module__ = "builtins"  # as pytest does with its own: summaries then show the bare name
+
+
 def one_line(text: str, *, most: int = 300) -> str:
     """`text` fit for one line of a terminal: control characters escaped, cut after `most` characters."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

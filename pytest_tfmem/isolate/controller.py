@@ -138,13 +138,15 @@ class IsolatedTest:
             case wire.PhaseBegun(phase=phase, resident_bytes=resident):
                 self._doing = f"in {phase}"
                 if phase == "setup":
-                    self.samples.before_setup = resident
+                    self.samples.setup_begins(resident)
                     self._deadline = _deadline(self._limit_seconds)
             case wire.PhaseOver(phase=phase, marks=marks, passed=passed):
                 self._sampler.sample()
                 self.observed.phases[phase] = marks
                 self._answer(self._judge(phase) if passed else "")
                 self._doing = f"after {phase}"
+                if phase == "teardown":
+                    self.samples.teardown_is_over()
             case wire.Stopped():
                 self._stop = message
             case wire.Reported() | wire.Warned():

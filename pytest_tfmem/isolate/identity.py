@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +38,8 @@ def find(items: Sequence[pytest.Item], test_id: str, index: int) -> pytest.Item 
 
 def not_found(items: Sequence[pytest.Item], test_id: str) -> str:
     """What to tell the user when a test's id is not among those of a second collection of its file."""
+    import difflib  # noqa: PLC0415  only where a test is not found
+
     close = difflib.get_close_matches(test_id[:500], [collected_id(item)[:500] for item in items], n=1, cutoff=0.3)
     found = f"the nearest found now is {one_line(close[0])}" if close else f"{len(items)} other tests were found"
     return (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_tfmem.figures import Phase, PhaseMarks
 from pytest_tfmem.isolate.runtime import Runtime
+
+if TYPE_CHECKING:
+    import socket
 
 SCHEMA = 1
 MOST_BYTES = 256 << 20  # of one message; a report is cut long before (reports.py)

@@ -26,17 +26,30 @@ class Samples:
         self.tree_peak = 0
         self.anon_peak: int | None = None
         self.before_setup: int | None = None
+        self._counts = True
         self._points: list[tuple[float, int]] = []
         self._merged = 1  # samples in each point but the last
         self._in_last = 0
 
+    def setup_begins(self, resident_bytes: int) -> None:
+        """From here on it is the test's memory: what was held while its file was imported is no peak of its own."""
+        self.before_setup = resident_bytes
+        self.count, self.own_peak, self.tree_peak, self.anon_peak = 0, 0, 0, None
+
+    def teardown_is_over(self) -> None:
+        """What comes now is the interpreter's end, which is no longer the test's."""
+        self._counts = False
+
     def add(self, seconds: float, *, own_peak: int, anon: int | None, tree: int) -> None:
+        """One sample, `seconds` after the process was started."""
+        self._add_point(seconds, tree)
+        if not self._counts:
+            return
         self.count += 1
         self.own_peak = max(self.own_peak, own_peak)
         self.tree_peak = max(self.tree_peak, tree)
         if anon is not None:
             self.anon_peak = max(self.anon_peak or 0, anon)
-        self._add_point(seconds, tree)
 
     def timeline(self) -> Timeline | None:
         """The points kept: each is the most that its stretch of time held. None if nothing was seen."""

@@ -1,0 +1,266 @@
+"""pytest's hooks, each an adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_tfmem import settings
+from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.isolate import identity
+from pytest_tfmem.session import KEY, TfmemSession
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_tfmem.testrun import Outcome, TestRun
+
+_RUN: pytest.StashKey[TestRun] = pytest.StashKey()
+_GATED: pytest.StashKey[bool] = pytest.StashKey()
+_TIMEOUT: pytest.StashKey[float] = pytest.StashKey()
+_OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
+_BACKSTOP_SECONDS = 5.0  # the child's own pytest-timeout comes first, and says more
+_ALLOCATOR_FIXTURE = "_tfmem_allocator"
+_CHILD_PLUGIN = "tfmem-child"  # isolate.child_plugin.PLUGIN_NAME, not imported for it
+_MARKER_LINES = (
+    (
+        "memory_budget(*, <figure>=<size>, level='error', timeout=None): run the test in a fresh process and fail it if"
+        " a figure (rss, rss_growth, rss_anon, rss_tree, gpu, gpu_reserved, gpu_footprint, cpu_tensors) passes its limit"
+    ),
+    (
+        "tf_runtime(*, allocator, memory_limit, gpus, jit, precision, cpu_allocator, logical_devices, intra_op_threads,"
+        " inter_op_threads, env): run the test in a fresh process with this TensorFlow runtime"
+    ),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    settings.declare(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in _MARKER_LINES:
+        config.addinivalue_line("markers", line)
+    if config.pluginmanager.hasplugin(_CHILD_PLUGIN):
+        return  # this is a test's process: nothing is isolated or summed up here
+    try:
+        session = TfmemSession(config, settings.read_settings(config))
+    except TfmemError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[KEY] = session
+    if session.isolates:
+        config.pluginmanager.register(Gate(session), "tfmem-gate")
+        config.pluginmanager.register(Shield(), "tfmem-shield")  # after Gate, so that it is called around it
+    else:
+        config.pluginmanager.register(InProcess(session), "tfmem-in-process")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary(session, config), "tfmem-summary")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    identity.remember(item)
+
+
+@pytest.hookimpl(trylast=True)  # so that a test's id ends in the allocator's name
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    mark = metafunc.definition.get_closest_marker("tf_runtime")
+    allocators = mark.kwargs.get("allocator") if mark else None
+    if isinstance(allocators, (list, tuple)):
+        metafunc.fixturenames.append(_ALLOCATOR_FIXTURE)
+        marked = [pytest.param(name, marks=pytest.mark.tf_runtime(allocator=name), id=str(name)) for name in allocators]
+        metafunc.parametrize(_ALLOCATOR_FIXTURE, marked, indirect=True)
+
+
+@pytest.fixture(name=_ALLOCATOR_FIXTURE)
+def _allocator(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+class _CarriedOutElsewhere(Exception):  # noqa: N818  not an error: the phase has been carried out by the child
+    pass
+
+
+class Gate:
+    """Carries out the phases of isolated tests in a process of their own, in place of every other plugin.
+
+    Raising before its `yield`, a wrapper keeps all that it wraps from being called; Shield takes what was raised for
+    the success that it is. So pytest's own protocol, and those who wrap it, go on as if the phase had run here.
+    """
+
+    def __init__(self, session: TfmemSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around whoever owns the protocol (pytest-rerunfailures)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            self._end_attempt(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around every other plugin's part in the phase
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        if not self._session.wants(item):
+            return (yield)
+        self._end_attempt(item)  # of an attempt before this one
+        item.stash[_GATED] = True
+        _skip_if_marked(item)
+        run = item.stash[_RUN] = self._session.start(item)
+        if _TIMEOUT in item.stash:
+            run.allow(item.stash[_TIMEOUT] + _BACKSTOP_SECONDS)
+        self._carry_out(item, "setup")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the same
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        if _RUN not in item.stash:
+            return (yield)
+        self._carry_out(item, "call")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the same
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        if _GATED not in item.stash:
+            return (yield)
+        # pytest's own teardown of what other tests have set up here and no later test needs. The other plugins had
+        # no part in this test's setup.
+        _hook_of(item, "pytest_runtest_teardown", "runner")(item=item, nextitem=nextitem)
+        if _RUN not in item.stash:
+            raise _CarriedOutElsewhere
+        self._carry_out(item, "teardown")
+
+    @pytest.hookimpl(tryfirst=True)  # before pytest makes a report of what happened here
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
+        from pytest_tfmem.testrun import stand_in  # noqa: PLC0415  loaded if a test is isolated
+
+        run = item.stash.get(_RUN, None)
+        if run is None or run.report is None:
+            return None
+        if run.report.failed:
+            call.excinfo = stand_in(run.report)
+        return run.report
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)  # of pytest-timeout, in place of its own timers
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
+        if not self._session.wants(item):
+            return None
+        item.stash[_TIMEOUT] = settings.timeout
+        return True
+
+    def _carry_out(self, item: pytest.Item, phase: Any) -> NoReturn:
+        try:
+            item.stash[_RUN].run(phase)
+        except pytest.fail.Exception:
+            # The process ended badly. Have pytest look at the xfail marks, by which it will judge that.
+            _hook_of(item, "pytest_runtest_call", "skipping")(item=item)
+            raise
+        raise _CarriedOutElsewhere
+
+    def _end_attempt(self, item: pytest.Item) -> None:
+        run = item.stash.get(_RUN, None)
+        if run is not None:
+            del item.stash[_RUN]
+            self._session.ended(run)
+
+
+class Shield:
+    """Called around Gate and everyone else."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around Gate
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        return (yield from _success_of_gate())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the same
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        return (yield from _success_of_gate())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the same
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        return (yield from _success_of_gate())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around those who would judge again what the child has judged
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        run = item.stash.get(_RUN, None)
+        if run is None:
+            return (yield)
+        judged = run.judgement()
+        report = yield
+        if judged is not None:
+            judged.restore(report)
+            call.excinfo = None  # it was not raised here: nobody is to debug it here
+        if call.when == "teardown":
+            run.put_on(report)
+        return report
+
+
+class InProcess:
+    """Says of tests that would be measured that they are not, where they run in pytest's own process."""
+
+    def __init__(self, session: TfmemSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.outcome != "passed" and item.stash.get(_OUTCOME, "passed") != "failed":
+            item.stash[_OUTCOME] = report.outcome
+        if call.when == "teardown" and self._session.wants(item):
+            self._session.put_unmeasured(item, report, item.stash.get(_OUTCOME, "passed"))
+        return report
+
+
+class Summary:
+    """Sums up, where the session is summed up: in the controller, not in xdist's workers."""
+
+    def __init__(self, session: TfmemSession, config: pytest.Config) -> None:
+        self._session = session
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._session.record(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._session.close()
+        try:
+            self._session.write_json()
+        except OSError as error:
+            self._session.notices.append(f"--tfmem-json: {error}")
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        measurements = self._session.measurements()
+        if not measurements and not self._session.notices:
+            return
+        from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
+
+        terminalreporter.section("memory budgets")
+        verbosity = self._config.get_verbosity("tfmem")
+        width = self._config.get_terminal_writer().fullwidth
+        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=self._session.notices):
+            terminalreporter.write_line(line.text, **line.markup)
+
+
+def _success_of_gate() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except _CarriedOutElsewhere:
+        return None
+
+
+def _skip_if_marked(item: pytest.Item) -> None:
+    """Let pytest evaluate the marks skip and skipif here: a test that is skipped needs no process."""
+    if item.get_closest_marker("skip") or item.get_closest_marker("skipif"):
+        _hook_of(item, "pytest_runtest_setup", "skipping")(item=item)
+
+
+def _hook_of(item: pytest.Item, hook: str, plugin: str) -> Any:
+    """The hook as one plugin of pytest's implements it."""
+    manager = item.config.pluginmanager
+    others = [other for other in manager.get_plugins() if other is not manager.get_plugin(plugin)]
+    return manager.subset_hook_caller(hook, remove_plugins=others)

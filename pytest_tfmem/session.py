@@ -1,0 +1,155 @@
+"""What this plugin knows in one pytest session: its settings, what is asked of tests, what came of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_tfmem.errors import TfmemError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_tfmem.budgets.model import BudgetsFile
+    from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.isolate.scratch import Scratch
+    from pytest_tfmem.request import Request, Requests
+    from pytest_tfmem.settings import Settings
+    from pytest_tfmem.testrun import Outcome, TestRun
+
+MARKERS = ("memory_budget", "tf_runtime")
+KEY: pytest.StashKey[TfmemSession] = pytest.StashKey()
+
+
+class TfmemSession:
+    """One per pytest session, in its controller and in each xdist worker; none in a test's process."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.settings = settings
+        self.notices: list[str] = []
+        self._config = config
+        self._began = dt.datetime.now(tz=dt.UTC)
+        self._file = _read_budgets(settings, config)
+        self._lazy_requests: Requests | None = None
+        self._scratch: Scratch | None = None
+        self._no_gpu: str | None = None
+        self._measured: dict[str, Any] = {}
+
+    @property
+    def isolates(self) -> bool:
+        """Whether tests run in processes of their own here at all."""
+        return not self.settings.in_process
+
+    def wants(self, item: pytest.Item) -> bool:
+        """Whether the test is to be measured."""
+        if self.settings.measure_all or any(item.get_closest_marker(name) for name in MARKERS):
+            return True
+        return self._file is not None and self._requests.names(item)
+
+    def request(self, item: pytest.Item) -> Request:
+        """What is asked of the test. Raises TfmemError for a marker that is wrong."""
+        return self._requests.of(item)
+
+    def start(self, item: pytest.Item) -> TestRun:
+        """Start the test in a fresh process. Fails the test if it cannot be started."""
+        from pytest_tfmem.testrun import TestRun  # noqa: PLC0415  only where a test is isolated
+
+        try:
+            request = self.request(item)
+            return TestRun(item, request, self.settings, basetemp=self._folder(), no_gpu=self._why_no_gpu())
+        except TfmemError as error:
+            pytest.fail(str(error), pytrace=False)
+        except OSError as error:
+            pytest.fail(f"the test's process could not be started: {error}", pytrace=False)
+
+    def ended(self, run: TestRun) -> None:
+        """End an attempt: nothing of it runs any more, and what a passing one left is removed."""
+        run.close()
+        if run.outcome != "failed" and self._scratch is not None:
+            self._scratch.discard(run.basetemp)
+
+    def put_unmeasured(self, item: pytest.Item, report: pytest.TestReport, outcome: Outcome) -> None:
+        """Let it ride on the report that a test to be measured ran in pytest's own process."""
+        from pytest_tfmem.figures import encode_measurement  # noqa: PLC0415
+        from pytest_tfmem.testrun import unmeasured  # noqa: PLC0415
+
+        try:
+            request = self.request(item)
+        except TfmemError:
+            return  # the test itself has failed with it
+        reason = f"{self.settings.in_process} runs tests in pytest's own process"
+        report.tfmem = encode_measurement(unmeasured(item, request, outcome, reason))  # type: ignore[attr-defined]
+
+    def record(self, report: pytest.TestReport) -> None:
+        """Keep what rides on a report, the last attempt's where a test was run again."""
+        measured = getattr(report, "tfmem", None)
+        if isinstance(measured, dict):
+            self._measured[report.nodeid] = measured
+
+    def measurements(self) -> list[Measurement]:
+        """What came of every test that was to be measured, in the order in which they ended."""
+        if not self._measured:
+            return []
+        from pytest_tfmem.figures import decode_measurement  # noqa: PLC0415
+
+        return [decode_measurement(measured) for measured in self._measured.values()]
+
+    def write_json(self) -> None:
+        """Write the run document, if one is wanted. Raises OSError."""
+        if self.settings.json is None:
+            return
+        from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only if one is wanted
+        from pytest_tfmem.history.rundocument import RunDocument, describe_run, write_run_document  # noqa: PLC0415
+        from pytest_tfmem.measure.nvml import gpu_names  # noqa: PLC0415
+
+        seconds = (dt.datetime.now(tz=dt.UTC) - self._began).total_seconds()
+        run = describe_run(self._config.rootpath, started_at=self._began, duration_seconds=seconds)
+        environment = describe_environment(gpus=gpu_names())
+        write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))
+
+    def close(self) -> None:
+        if self._scratch is not None:
+            self._scratch.close()
+
+    @property
+    def _requests(self) -> Requests:
+        if self._lazy_requests is None:
+            from pytest_tfmem.request import Requests  # noqa: PLC0415  only where a test is to be measured
+
+            self._lazy_requests = Requests(self.settings, self._file)
+        return self._lazy_requests
+
+    def _folder(self) -> Any:
+        if self._scratch is None:
+            from pytest_tfmem.isolate.scratch import Scratch  # noqa: PLC0415
+
+            self._scratch = Scratch(self._config.getoption("basetemp", None))
+        return self._scratch.next_folder()
+
+    def _why_no_gpu(self) -> str:
+        if self._no_gpu is None:
+            self._no_gpu = _why_no_gpu(self.settings)
+        return self._no_gpu
+
+
+def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | None:
+    """The budgets file, if there is one. Raises TfmemError if it is wrong."""
+    if settings.budgets is None:
+        return None
+    from pytest_tfmem.budgets.file import load_budgets  # noqa: PLC0415  only where there is such a file
+
+    return load_budgets(settings.budgets, shown=_shown(settings.budgets, config.rootpath))
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _why_no_gpu(settings: Settings) -> str:
+    if settings.gpu == "off":
+        return "switched off by --tfmem-gpu=off"
+    from pytest_tfmem.measure.nvml import gpu_names  # noqa: PLC0415
+
+    return "this version does not measure it" if gpu_names() else "no GPU"

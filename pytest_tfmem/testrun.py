@@ -1,0 +1,221 @@
+"""One attempt at one isolated test: starts it, judges it, and turns what comes of it into pytest's reports."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from pytest_tfmem.budgets.verdict import judge, worst
+from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
+from pytest_tfmem.isolate import arguments, identity, replay, reports, wire
+from pytest_tfmem.isolate.controller import IsolatedTest, Order
+from pytest_tfmem.measure.readings import device_readings, host_readings, phase_figures, readings_of_the_dead
+from pytest_tfmem.report.failure import breach_text
+from pytest_tfmem.report.properties import junit_properties
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_tfmem.figures import AnyReading, Verdict
+    from pytest_tfmem.isolate.controller import PhaseResult
+    from pytest_tfmem.request import Request
+    from pytest_tfmem.settings import Settings
+
+Outcome = Literal["passed", "failed", "skipped"]
+OUTPUT_SECTION = "output of the test's process in"  # pytest makes a heading of it: "Captured ... call"
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What pytest's own hooks may change of a report: skip, xfail and strict xfail, already judged in the child."""
+
+    outcome: Outcome
+    longrepr: Any
+    wasxfail: str | None
+
+    @classmethod
+    def of(cls, report: pytest.TestReport) -> _Judgement:
+        return cls(report.outcome, report.longrepr, getattr(report, "wasxfail", None))
+
+    def restore(self, report: pytest.TestReport) -> None:
+        report.outcome = self.outcome
+        report.longrepr = self.longrepr
+        if self.wasxfail is not None:
+            report.wasxfail = self.wasxfail
+        elif hasattr(report, "wasxfail"):
+            del report.wasxfail
+
+
+class TestRun:
+    """One attempt. `run(phase)` returns the phase's report, or raises what the controller is to see raised.
+
+    `no_gpu` is why device figures are not measured.
+    """
+
+    __test__ = False
+
+    def __init__(self, item: pytest.Item, request: Request, settings: Settings, *, basetemp: Path, no_gpu: str) -> None:
+        self._item = item
+        self._request = request
+        self._settings = settings
+        self._devices = device_readings(no_gpu, "this version does not measure it")
+        self._outcome: Outcome = "passed"
+        self._failed_at_call: set[str] | None = None
+        self.report: pytest.TestReport | None = None
+        self.basetemp = basetemp
+        self._test = IsolatedTest(
+            _order(item, request, settings, basetemp),
+            judge=self._breach,
+            deliver=lambda said: replay.deliver(item, said),
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._outcome
+
+    def allow(self, seconds: float) -> None:
+        """Another plugin's timeout for this test, in seconds from its setup on."""
+        self._test.allow(seconds)
+
+    def run(self, phase: Phase) -> None:
+        """Wait for the phase's end and set `report`, None where pytest is to make its own.
+
+        Raises pytest's own failure if the process ended badly, and what the test raised to stop the session.
+        """
+        self.report = None
+        result = self._test.run_phase(phase)
+        if result.report is not None:
+            self.report = replay.restored(self._item, result.report)
+            self._note_outcome(self.report)
+        if result.stop is not None:
+            replay.stop(self._item.session, result.stop)
+        if result.failure:
+            self._fail(phase, result)
+
+    def judgement(self) -> _Judgement | None:
+        """How pytest has judged the phase in the child; None if it has not."""
+        return None if self.report is None else _Judgement.of(self.report)
+
+    def measurement(self) -> Measurement:
+        """All that is known of the attempt now."""
+        readings = self._readings()
+        limits = self._request.budget.limits
+        verdicts = judge(limits, readings)
+        return Measurement(
+            nodeid=reports.encodable(self._item.nodeid),
+            outcome=self._outcome,
+            start_method="spawn",
+            verdict=worst(verdicts),
+            readings=readings,
+            limits=dict(limits),
+            verdicts=verdicts,
+            phases=phase_figures(self._test.observed.phases),
+            timeline=self._test.samples.timeline(),
+            died=reports.encodable(self._test.observed.died),
+            notes=list(self._request.budget.notes),
+        )
+
+    def put_on(self, report: pytest.TestReport) -> None:
+        """Let the measurement ride on the test's last report, and on its properties for JUnit."""
+        measurement = self.measurement()
+        report.tfmem = encode_measurement(measurement)  # type: ignore[attr-defined]  # reports take extra attributes
+        if self._settings.junit_properties:
+            report.user_properties = [*report.user_properties, *junit_properties(measurement)]
+
+    def close(self) -> None:
+        self._test.close()
+
+    def _readings(self) -> dict[str, AnyReading]:
+        phases, samples = self._test.observed.phases, self._test.samples
+        read = readings_of_the_dead if self._test.observed.died else host_readings
+        return read(phases, samples) | self._devices
+
+    def _breach(self, phase: Phase) -> str:
+        """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
+        if phase == "setup" or (phase == "teardown" and self._failed_at_call is None):
+            return ""
+        readings, limits = self._readings(), self._request.budget.limits
+        verdicts = judge(limits, readings)
+        over = [figure for figure, limit in limits.items() if limit.level == "error" and self._fails(figure, verdicts)]
+        new = [figure for figure in over if figure not in (self._failed_at_call or ())]
+        if phase == "call":
+            self._failed_at_call = set(over)
+        phases = phase_figures(self._test.observed.phases)
+        return breach_text(readings, limits, verdicts, phases, over=new) if new else ""
+
+    def _fails(self, figure: str, verdicts: dict[str, Verdict]) -> bool:
+        required = self._settings.gpu == "require" and figure in DEVICE_FIGURES
+        return verdicts[figure] == "over" or (required and verdicts[figure] == "not-measured")
+
+    def _note_outcome(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._outcome = "failed"
+        elif report.skipped and self._outcome == "passed":
+            self._outcome = "skipped"
+
+    def _fail(self, phase: Phase, result: PhaseResult) -> None:
+        self._outcome = "failed"
+        self.report = None
+        if result.detail:
+            self._item.add_report_section(phase, OUTPUT_SECTION, result.detail)
+        pytest.fail(result.failure, pytrace=False)
+
+
+def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: str) -> Measurement:
+    """The measurement of a test that ran in pytest's own process: every limit of it is not measured."""
+    limits = request.budget.limits
+    readings: dict[str, AnyReading] = {figure: NotMeasured(reason) for figure in limits}
+    verdicts = judge(limits, readings)
+    return Measurement(
+        nodeid=reports.encodable(item.nodeid),
+        outcome=outcome,
+        start_method="in-process",
+        verdict=worst(verdicts),
+        readings=readings,
+        limits=dict(limits),
+        verdicts=verdicts,
+        phases={},
+        unmeasured=reason,
+        notes=list(request.budget.notes),
+    )
+
+
+def _order(item: pytest.Item, request: Request, settings: Settings, basetemp: Path) -> Order:
+    config = item.config
+    workerinput = getattr(config, "workerinput", None)
+    start = wire.Start(
+        test_id=identity.collected_id(item),
+        ordinal=identity.ordinal(item),
+        path=str(item.path),
+        arguments=arguments.child_arguments(config),
+        argv=list(sys.argv),
+        basetemp=str(basetemp),
+        workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
+        runtime=request.runtime,
+    )
+    return Order(
+        start=start,
+        environment=dict(os.environ),
+        directory=config.invocation_params.dir,
+        search_path=tuple(sys.path),
+        shows_output=config.getoption("capture", "fd") != "fd",
+        interval_seconds=settings.interval_seconds,
+        timeout_seconds=request.timeout_seconds,
+    )
+
+
+def stand_in(report: pytest.TestReport) -> Any:
+    """What pytest would hold as the raised exception, had the failing phase run here: same name, same text.
+
+    For plugins that decide by it, such as pytest-rerunfailures with `--only-rerun`.
+    """
+    crash = getattr(report.longrepr, "reprcrash", None)
+    name, _, text = str(getattr(crash, "message", "Failed: ")).partition(": ")
+    kind = type(name if name.isidentifier() else "Failed", (Exception,), {})
+    with pytest.raises(kind) as raised:
+        raise kind(text)
+    return raised
