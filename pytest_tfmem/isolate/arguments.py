@@ -45,6 +45,8 @@ _NEUTRAL: dict[str, Any] = {
     "ctrf": None,
     "csv_path": None,
     "md_report": False,
+    "no_header": True,  # nobody reads it, and what it looks up (all installed plugins, with -v) costs 10 MB
+    "no_summary": True,
     "pastebin": None,
     "durations": None,
     # this plugin's own
