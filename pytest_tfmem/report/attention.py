@@ -1,0 +1,145 @@
+"""What is not fine: a table of the limits that are passed, waived or near, and what was not measured, by reason."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from pytest_tfmem.errors import one_line
+from pytest_tfmem.report.judged import MARKUP, STANDINGS
+from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle, wrap
+from pytest_tfmem.report.sizes import format_pairs, format_share
+from pytest_tfmem.report.waivers import in_force, waiver_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_tfmem.figures import Waiver
+    from pytest_tfmem.report.judged import Judged, Standing
+
+_COLUMNS = ("figure", "limit", "reading", "of limit", "exactness")
+_STATUS = 6 + len(GAP)  # cells of the longest standing of a row, "waived"
+_ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
+_MOST_ROWS = 10  # of those that do not fail a test
+_MOST_REASONS = 10
+_ENDING_SOON = 30  # days
+
+
+def breach_lines(judged: Sequence[Judged], *, width: int) -> list[Line]:
+    """A table of the limits that are passed, the worst first."""
+    return _table(_worst_first(judged, ("over", "warn")), width)
+
+
+def attention_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> list[Line]:
+    """A table of the limits that are passed, then waived, then near; waivers; and what was not measured.
+
+    Unless `complete`, only the first few of those waived and near.
+    """
+    most = len(judged) if complete else _MOST_ROWS
+    waived, near = _worst_first(judged, ("waived",)), _worst_first(judged, ("near",))
+    rows = [*_worst_first(judged, ("over", "warn")), *waived[:most], *near[:most]]
+    return [
+        *_table(rows, width),
+        *_left_out("waived", waived[most:]),
+        *_left_out("near", near[most:]),
+        *_waiver_lines(judged, width),
+        *_not_measured_lines(judged, width),
+    ]
+
+
+def _worst_first(judged: Sequence[Judged], standings: Sequence[Standing]) -> list[Judged]:
+    found = [limit for limit in judged if limit.standing in standings]
+    worst: dict[tuple[str, Standing], float] = {}
+    for limit in found:
+        key = limit.nodeid, limit.standing
+        worst[key] = max(limit.share, worst.get(key, 0.0))
+
+    def rank(limit: Judged) -> tuple[int, float, str, float]:
+        # A test's own limits stay together, at the place of its worst.
+        return (
+            STANDINGS.index(limit.standing),
+            -worst[limit.nodeid, limit.standing],
+            limit.nodeid,
+            -limit.share,
+        )
+
+    return sorted(found, key=rank)
+
+
+def _table(rows: Sequence[Judged], width: int) -> list[Line]:
+    if not rows:
+        return []
+    head, *figures = align([_COLUMNS, *_cells(rows)], "<>>><")
+    room = width - _STATUS - len(GAP) - max(map(cell_len, [head, *figures]))
+    longest = max(cell_len(plain(row.nodeid)) for row in rows)
+    if longest <= room or room >= _ROOM_FOR_IDS:
+        return _beside(rows, head, figures, min(max(longest, len("test")), room))
+    return _stacked(rows, head, figures, width)
+
+
+def _cells(rows: Sequence[Judged]) -> list[tuple[str, ...]]:
+    readings = [(row, row.reading) for row in rows if row.reading]
+    sizes = format_pairs([(row.allowed_bytes, reading.bytes) for row, reading in readings])
+    return [
+        (row.figure, limit, used, format_share(reading.bytes, row.allowed_bytes), reading.exactness)
+        for (row, reading), (limit, used) in zip(readings, sizes, strict=True)
+    ]
+
+
+def _beside(rows: Sequence[Judged], head: str, figures: Sequence[str], room: int) -> list[Line]:
+    lines = [Line(f"{'':{_STATUS}}{pad('test', room)}{GAP}{head}", {"bold": True})]
+    for row, text in zip(rows, figures, strict=True):
+        name = pad(shorten_middle(plain(row.nodeid), room), room)
+        lines.append(Line(f"{row.standing:{_STATUS}}{name}{GAP}{text}", MARKUP[row.standing]))
+    return lines
+
+
+def _stacked(rows: Sequence[Judged], head: str, figures: Sequence[str], width: int) -> list[Line]:
+    lines = [Line(shorten_end(f"{'':{_STATUS}}{head}", width), {"bold": True})]
+    texts = iter(figures)
+    for (nodeid, standing), group in groupby(rows, key=lambda row: (row.nodeid, row.standing)):
+        name = shorten_middle(plain(nodeid), width - _STATUS)
+        lines.append(Line(f"{standing:{_STATUS}}{name}", MARKUP[standing]))
+        for _, text in zip(group, texts, strict=False):
+            lines.append(Line(shorten_end(f"{'':{_STATUS}}{text}", width), MARKUP[standing]))
+    return lines
+
+
+def _left_out(standing: Standing, rows: Sequence[Judged]) -> Iterator[Line]:
+    if rows:
+        yield Line(f"{'':{_STATUS}}and {len(rows)} more {standing} (-v shows them)", MARKUP[standing])
+
+
+def _waiver_lines(judged: Iterable[Judged], width: int) -> Iterator[Line]:
+    for waiver in dict.fromkeys(filter(None, map(_waiver_to_tell_of, judged))):
+        yield from (Line(text, {"yellow": True}) for text in wrap(waiver_text(waiver), width))
+
+
+def _waiver_to_tell_of(limit: Judged) -> Waiver | None:
+    waiver = limit.limit.waiver
+    if waiver is None or not in_force(waiver):
+        return None
+    return waiver if limit.standing != "ok" or waiver.days_left <= _ENDING_SOON else None
+
+
+def _not_measured_lines(judged: Iterable[Judged], width: int) -> Iterator[Line]:
+    groups: dict[str, list[Judged]] = {}
+    for limit in judged:
+        if limit.standing == "not measured":
+            groups.setdefault(limit.reason, []).append(limit)
+    most_first = sorted(groups.items(), key=lambda group: -len(group[1]))
+    for reason, limits in most_first[:_MOST_REASONS]:
+        text = f"not measured: {_figures_and_tests(limits, width)}: {one_line(reason)}"
+        yield from (Line(line, MARKUP["not measured"]) for line in wrap(text, width))
+    if rest := sum(len(limits) for _, limits in most_first[_MOST_REASONS:]):
+        yield Line(f"not measured: {rest} more limits, for other reasons", MARKUP["not measured"])
+
+
+def _figures_and_tests(limits: Sequence[Judged], width: int) -> str:
+    figures = ", ".join(dict.fromkeys(limit.figure for limit in limits))
+    tests = dict.fromkeys(limit.nodeid for limit in limits)
+    if len(tests) > 1:
+        return f"{figures} in {len(tests)} tests"
+    return f"{figures} in {shorten_middle(plain(limits[0].nodeid), width)}"

@@ -1,0 +1,74 @@
+"""Sizes side by side: in one unit down a column, told apart where they differ, and as a share of a limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.units import format_size, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UNITS = (("GiB", 2), ("MiB", 1), ("KiB", 0))
+_MOST_UNITS = 100_000  # more of a unit than this are digits that nobody reads
+
+
+def format_pairs(pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
+    """Pairs of sizes that stand below each other: in one unit throughout if one suits them all, else pair by pair.
+
+    Sizes that differ may print alike here.
+    """
+    unit = _common_unit([size for pair in pairs for size in pair])
+    if unit:
+        return [(_in_unit(first, *unit), _in_unit(second, *unit)) for first, second in pairs]
+    return [_format_pair(*pair) for pair in pairs]
+
+
+def _format_pair(first: int, second: int) -> tuple[str, str]:
+    unit = _common_unit([first, second])
+    return (_in_unit(first, *unit), _in_unit(second, *unit)) if unit else (format_size(first), format_size(second))
+
+
+def _common_unit(sizes: Sequence[int]) -> tuple[str, int] | None:
+    """The largest unit, and its decimals, that shows the smallest size and is no strain for the largest."""
+    magnitudes = [abs(size) for size in sizes if size]
+    for unit, digits in _UNITS:
+        factor = parse_size(f"1 {unit}")
+        if magnitudes and min(magnitudes) >= factor and max(magnitudes) < _MOST_UNITS * factor:
+            return unit, digits
+    return None
+
+
+def _in_unit(size: int, unit: str, digits: int) -> str:
+    return f"{size / parse_size(f'1 {unit}'):.{digits}f} {unit}" if size else "0 B"
+
+
+def format_mib(size_bytes: int) -> str:
+    """A size in MiB without its unit, for a column that names it; only what is zero is shown as `0`."""
+    return f"{size_bytes / parse_size('1 MiB'):.1f}" if size_bytes else "0"
+
+
+def format_apart(first: int, second: int) -> tuple[str, str]:
+    """Two sizes for people; in whole bytes if they would print alike though they differ."""
+    pair = format_size(first), format_size(second)
+    if first == second or pair[0] != pair[1]:
+        return pair
+    return f"{first:,} B", f"{second:,} B"
+
+
+def format_excess(reading: int, limit: int) -> str:
+    """How far `reading` is over `limit`: `+8.0 %`, or `+4 B` where that would print as nothing. `limit` is not 0."""
+    percent = 100 * (reading - limit) / limit
+    if percent < 0.05:  # noqa: PLR2004  prints as +0.0 %
+        return f"+{format_size(reading - limit)}"
+    return f"+{percent:,.1f} %"
+
+
+def format_share(reading: int, limit: int) -> str:
+    """`reading` as a share of `limit`, `93.4 %`; `100.0 %` only if they are equal, nothing if `limit` is 0."""
+    if not limit:
+        return ""
+    share = f"{100 * reading / limit:,.1f} %"
+    if share != "100.0 %" or reading == limit:
+        return share
+    return ">100 %" if reading > limit else "<100 %"

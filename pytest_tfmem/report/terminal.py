@@ -1,0 +1,54 @@
+"""The section "memory budgets" of pytest's summary: values in, lines out."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.report.attention import attention_lines, breach_lines
+from pytest_tfmem.report.closing import closing_line, worst_standing
+from pytest_tfmem.report.every import every_test_lines
+from pytest_tfmem.report.judged import MARKUP, judge_limits
+from pytest_tfmem.report.layout import Line, plain, wrap
+from pytest_tfmem.report.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_tfmem.figures import Measurement
+
+__all__ = ["TITLE", "Line", "sparkline", "summary_lines"]
+
+TITLE = "memory budgets"
+_AFTER_A_COUNT = r"(?<=[,;]) "
+_NARROWEST = 20  # less than this holds no table of anything
+
+
+def summary_lines(
+    measurements: Sequence[Measurement], *, width: int, verbosity: int, notices: Sequence[str] = ()
+) -> list[Line]:
+    """The section's lines, none wider than `width` cells (or 20, if that is more); the closing line is always there.
+
+    With `verbosity` 0: what is not fine, and the notices. Above: before that, every test. Below: only what is over.
+    """
+    width = max(width, _NARROWEST)
+    judged = judge_limits(measurements)
+    closing = list(_closing_lines(measurements, width))
+    if verbosity < 0:
+        return [*breach_lines(judged, width=width), *closing]
+    blocks = [
+        every_test_lines(measurements, width=width) if verbosity else [],
+        [*attention_lines(judged, width=width, complete=verbosity > 0), *_notice_lines(notices, width)],
+    ]
+    return [*chain.from_iterable([*block, Line("")] for block in blocks if block), *closing]
+
+
+def _notice_lines(notices: Sequence[str], width: int) -> Iterator[Line]:
+    for notice in notices:
+        yield from (Line(text, {"yellow": True}) for text in wrap(plain(notice), width))
+
+
+def _closing_lines(measurements: Sequence[Measurement], width: int) -> Iterator[Line]:
+    standing = worst_standing(measurements)
+    for text in wrap(closing_line(measurements), width, breaks=_AFTER_A_COUNT):
+        yield Line(text, MARKUP[standing] if standing else {})

@@ -1,0 +1,105 @@
+"""Measurements to report on: one made to order, and a strategy for any."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+
+from pytest_tfmem.figures import FIGURES, Limit, Measurement, NotMeasured, Reading, Timeline, Waiver
+
+MIB = 1 << 20
+
+
+def _measured(nodeid="tests/test_train.py::test_step", *, judged=None, level="error", waiver=None, **rest):
+    """A measurement; `judged` has by figure a reading in bytes or a reason, a limit or None, and a verdict."""
+    judged = judged or {}
+    verdicts = {figure: verdict for figure, (_, limit, verdict) in judged.items() if limit is not None}
+    return Measurement(
+        **{
+            "nodeid": nodeid,
+            "outcome": "passed",
+            "start_method": "spawn",
+            "verdict": next(iter(verdicts.values()), "unlimited"),
+            "readings": {figure: _reading(used) for figure, (used, _, _) in judged.items()},
+            "limits": {
+                figure: Limit(bytes=limit, where="budgets.yaml:12", level=level, waiver=waiver)
+                for figure, (_, limit, _) in judged.items()
+                if limit is not None
+            },
+            "verdicts": verdicts,
+            "phases": {},
+            **rest,
+        }
+    )
+
+
+def _reading(used):
+    if isinstance(used, str):
+        return NotMeasured(used)
+    return Reading(bytes=used, exactness="lower-bound", error_bytes=256 << 10, source="VmHWM")
+
+
+@pytest.fixture(scope="session")
+def measured():
+    return _measured
+
+
+@pytest.fixture(scope="session")
+def waiver():
+    return Waiver(
+        bytes=1945 * MIB,
+        expires="2027-01-31",
+        days_left=167,
+        reason="float32 fallback until the kernel lands",
+        where="budgets.yaml:30",
+        issue="#123",
+    )
+
+
+_sizes = st.integers(0, 1 << 50)
+_texts = st.text(max_size=120) | st.text("aé世👩\ufe0f\u200d\x1b[\n\udc80:/", max_size=120)
+_waivers = st.builds(
+    Waiver, bytes=_sizes, expires=_texts, days_left=st.integers(-9, 99), reason=_texts, where=_texts, issue=_texts
+)
+_readings = st.builds(
+    Reading,
+    bytes=_sizes,
+    exactness=st.sampled_from(["exact", "lower-bound", "upper-bound", "sampled"]),
+    source=_texts,
+) | st.builds(NotMeasured, _texts)
+_figures = st.sampled_from(list(FIGURES))
+
+
+@pytest.fixture(scope="session")
+def measurements():
+    """Any measurement, verdicts that its readings do not bear out included."""
+    return st.builds(
+        Measurement,
+        nodeid=_texts,
+        outcome=st.just("passed"),
+        start_method=st.just("spawn"),
+        verdict=st.just("ok"),
+        readings=st.dictionaries(_figures, _readings, max_size=4),
+        limits=st.dictionaries(
+            _figures,
+            st.builds(
+                Limit,
+                bytes=_sizes,
+                where=_texts,
+                level=st.sampled_from(["error", "warn"]),
+                waiver=st.none() | _waivers,
+            ),
+            max_size=4,
+        ),
+        verdicts=st.dictionaries(
+            _figures, st.sampled_from(["ok", "near", "over", "waived", "not-measured", "unlimited"]), max_size=4
+        ),
+        phases=st.just({}),
+        timeline=st.none()
+        | st.lists(_sizes, max_size=200).map(
+            lambda sizes: Timeline(seconds=[float(at) for at in range(len(sizes))], rss_tree_bytes=sizes)
+        ),
+        died=_texts,
+        unmeasured=st.just("") | _texts,
+        notes=st.lists(_texts, max_size=2),
+    )

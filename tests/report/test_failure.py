@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_tfmem.figures import Limit, NotMeasured, Reading
+from pytest_tfmem.report.failure import breach_text, how_good
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+def _read(size, exactness="lower-bound", error=256 * KIB, source="VmHWM", device=None):
+    return Reading(bytes=size, exactness=exactness, error_bytes=error, source=source, device=device)
+
+
+def _limited(size, **rest):
+    return Limit(**{"bytes": size, "where": "budgets.yaml:12", **rest})
+
+
+def _first_line(size, limit, **rest):
+    text = breach_text({"rss": _read(size)}, {"rss": _limited(limit, **rest)}, {"rss": "over"}, {}, over=["rss"])
+    return text.splitlines()[0]
+
+
+def test_a_breach_says_what_is_over_then_everything_that_is_known():
+    text = breach_text(
+        {
+            "rss": _read(1659 * MIB),
+            "rss_growth": _read(412 * MIB, "exact", 0),
+            "rss_tree": _read(1660 * MIB, "sampled", None, "samples of the process tree from outside"),
+            "gpu": NotMeasured("no GPU"),
+        },
+        {"rss": _limited(1536 * MIB), "gpu": _limited(2 * GIB, where="tests/test_train.py:7", level="warn")},
+        {"rss": "over", "gpu": "not-measured"},
+        {
+            "setup": {"seconds": 0.124, "rss_bytes": 516 * MIB, "rss_growth_bytes": MIB, "rss_anon_bytes": 198 * MIB},
+            "call": {"seconds": 1.5, "rss_bytes": 1659 * MIB, "rss_growth_bytes": 412 * MIB},
+            "teardown": {"rss_bytes": float("nan")},
+        },
+        over=["rss"],
+    )
+    assert text == dedent("""\
+        memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)
+
+          figure        reading     limit  verdict       how good
+          rss          1.62 GiB  1.50 GiB  over          lower-bound, too low by at most 256 KiB; VmHWM
+          rss_growth  412.0 MiB         -  -             exact; VmHWM
+          rss_tree     1.62 GiB         -  -             sampled, error unknown; samples of the process tree
+                                                         from outside
+          gpu                 -  2.00 GiB  not measured  not measured: no GPU
+
+          phase     seconds   peak rss     growth       anon
+          setup        0.12  516.0 MiB    1.0 MiB  198.0 MiB
+          call         1.50   1.62 GiB  412.0 MiB          -
+          teardown        -          -          -          -
+
+          rss: limit set in budgets.yaml:12
+          gpu: limit set in tests/test_train.py:7 (warns)""")
+
+
+def test_several_breaches_stand_in_the_first_line():
+    text = breach_text(
+        {"rss": _read(2 * GIB), "rss_anon": _read(3 * GIB)},
+        {"rss": _limited(GIB), "rss_anon": _limited(2 * GIB)},
+        {"rss": "over", "rss_anon": "over"},
+        {},
+        over=["rss", "rss_anon"],
+    )
+    first, *_ = text.splitlines()
+    assert first == (
+        "memory budget exceeded: rss 2.00 GiB > 1.00 GiB (+100.0 %), rss_anon 3.00 GiB > 2.00 GiB (+50.0 %)"
+    )
+    assert "  rss, rss_anon: limits set in budgets.yaml:12" in text.splitlines()
+
+
+def test_sizes_that_would_print_alike_are_shown_to_the_byte():
+    assert _first_line(GIB + 4, GIB) == ("memory budget exceeded: rss 1,073,741,828 B > 1,073,741,824 B (+4 B)")
+
+
+def test_a_limit_of_nothing_has_no_percentage():
+    assert _first_line(MIB, 0) == "memory budget exceeded: rss 1.0 MiB > 0 B"
+
+
+def test_a_waiver_in_force_is_the_ceiling_that_was_passed(waiver):
+    text = breach_text(
+        {"rss": _read(2 * GIB)}, {"rss": _limited(GIB, waiver=waiver)}, {"rss": "over"}, {}, over=["rss"]
+    )
+    assert text.splitlines()[0] == "memory budget exceeded: rss 2.00 GiB > 1.90 GiB (+5.3 %)"
+    assert text.splitlines()[-2:] == [
+        "  rss: waived to 1.90 GiB until 2027-01-31, 167 days left: #123, float32 fallback until the kernel",
+        "    lands (budgets.yaml:30)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "term"),
+    [
+        (1, "waived to 1.90 GiB until 2027-01-31, 1 day left"),
+        (0, "waived to 1.90 GiB until 2027-01-31, its last day"),
+        (-3, "waiver to 1.90 GiB ended on 2027-01-31, 3 days ago"),
+    ],
+)
+def test_a_waiver_says_when_it_ends(waiver, days, term):
+    waiver = type(waiver)(**{**{name: getattr(waiver, name) for name in waiver.__struct_fields__}, "days_left": days})
+    text = breach_text(
+        {"rss": _read(3 * GIB)}, {"rss": _limited(GIB, waiver=waiver)}, {"rss": "over"}, {}, over=["rss"]
+    )
+    assert f"rss: {term}" in text
+    assert ("> 1.90 GiB" in text) == (days >= 0)
+
+
+def test_a_limit_that_only_warns_is_told_from_one_that_fails():
+    text = breach_text(
+        {"rss": _read(2 * GIB), "rss_anon": _read(2 * GIB)},
+        {"rss": _limited(GIB), "rss_anon": _limited(GIB, level="warn")},
+        {"rss": "over", "rss_anon": "over"},
+        {},
+        over=["rss"],
+    )
+    assert "rss_anon" not in text.splitlines()[0]
+    assert "over (warns)" in text
+
+
+def test_a_required_figure_that_was_not_measured_says_why():
+    text = breach_text({"gpu": NotMeasured("no GPU")}, {"gpu": _limited(GIB)}, {}, {}, over=["gpu"])
+    assert text.splitlines()[0] == "memory budget exceeded: gpu not measured (no GPU)"
+
+
+def test_text_from_tests_cannot_move_the_cursor():
+    text = breach_text(
+        {"rss": _read(2 * GIB, source="\x1b[2J"), "gpu": NotMeasured("\rno")},
+        {"rss": _limited(GIB, where="x\n\x1b[31mPASSED")},
+        {"rss": "over"},
+        {},
+        over=["rss"],
+    )
+    assert r"x\n\x1b[31mPASSED" in text
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("reading", "told"),
+    [
+        (_read(1, "exact", 0), "exact; VmHWM"),
+        (_read(1, "upper-bound", MIB), "upper-bound, too high by at most 1.0 MiB; VmHWM"),
+        (_read(1, "upper-bound", None), "upper-bound, error unknown; VmHWM"),
+        (_read(1, "exact", None, "cuda_malloc_async", "GPU-1f"), "exact; cuda_malloc_async on GPU-1f"),
+    ],
+)
+def test_a_reading_says_how_good_it_is(reading, told):
+    assert how_good(reading) == told
+
+
+@given(limit=st.integers(0, 1 << 50), excess=st.integers(1, 1 << 50))
+def test_the_first_line_shows_two_different_sizes(limit, excess):
+    first_line = _first_line(limit + excess, limit)
+    used, most = first_line.removeprefix("memory budget exceeded: rss ").split(" > ")
+    assert used != most.split(" (")[0]
