@@ -34,7 +34,7 @@ def _by_profile(node: Node, figure: str, level: Level, profiles: tuple[str, ...]
         raise TfmemError(f"{figure!r} has no limit", where=str(node.place), hint=HOW_TO_WRITE_A_SIZE)
     for name, place in node.keys.items():
         if name not in {*profiles, _OTHERWISE}:
-            raise unknown("profile", name, profiles, where=str(place), besides=[_OTHERWISE])
+            raise unknown("profile", name, [*profiles, _OTHERWISE], where=str(place))
     limits = {name: _limit(value, f"{figure!r} under {name!r}", level) for name, value in node.values.items()}
     return LimitByProfile(
         by_profile={name: limits[name] for name in profiles if name in limits},

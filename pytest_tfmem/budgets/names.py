@@ -30,7 +30,7 @@ _ELSEWHERE = {
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str, besides: Iterable[str] = ()) -> TfmemError:
     """The error for a `kind` ("figure") whose `name` is none of `known`; `besides` are names of other kinds."""
     known, besides = list(known), list(besides)
-    listed = f"the {kind}s are {', '.join(known)}" if known else f"there are no {kind}s"
+    listed = f"the {kind}s are {', '.join(known)}"
     listed += f"; the other keys are {', '.join(besides)}" if besides else ""
     guess = _guess(name, known + besides)
     hint = f"did you mean {guess!r}? {listed[0].upper()}{listed[1:]}" if guess else listed

@@ -31,13 +31,11 @@ def as_items(node: Node, name: str) -> tuple[Node, ...]:
     raise TfmemError(f"{name} is {_kind(node)}, not a list", where=str(node.place), hint=_HOW_TO_WRITE_A_LIST)
 
 
-def as_text(node: Node, name: str, *, hint: str = "write a text") -> Text:
+def as_text(node: Node, name: str, *, hint: str) -> Text:
     """The node, which is a text that is not empty."""
     if not isinstance(node, Text):
         raise TfmemError(f"{name} is {_kind(node)}", where=str(node.place), hint=hint)
     if node.empty or not node.text.strip():
-        # `issue: #123` reads as no value: the number sign begins a comment.
-        hint = f"{hint}; a text that begins with # needs quotes"
         raise TfmemError(f"{name} has no value", where=str(node.place), hint=hint)
     return node
 
@@ -62,8 +60,8 @@ def section(table: Table, key: str) -> Node | None:
 
 
 def _unknown_key(key: str, known: list[str], where: str) -> TfmemError:
-    others = [name for name in known if name not in FIGURES]
-    if len(others) < len(known):
+    if set(FIGURES) <= set(known):
+        others = [name for name in known if name not in FIGURES]
         return unknown("figure", key, FIGURES, where=where, besides=others)
     return unknown("key", key, known, where=where)
 

@@ -125,7 +125,7 @@ class _Loader(yaml.SafeLoader):
         event = _next_event(self)
         where = str(_place(event.start_mark, self.shown))
         if tag := getattr(event, "tag", None):
-            shown_tag = one_line(str(tag), most=60)
+            shown_tag = one_line(str(tag).replace("tag:yaml.org,2002:", "!!"), most=60)
             raise TfmemError(f"the tag {shown_tag} is not read here", where=where, hint="write a plain value")
         if self.depth == MOST_DEPTH:
             raise _too_deep(where)
@@ -151,7 +151,7 @@ class _Builder:
         place = _place(node.start_mark, self.shown)
         self.left -= 1
         if self.left < 0:
-            raise TfmemError(f"aliases make more than {MOST_NODES:,} values of this file", where=str(place))
+            raise TfmemError(f"this file has more than {MOST_NODES:,} values, aliases written out", where=self.shown)
         if isinstance(node, yaml.ScalarNode):
             return Text(node.value, node.style is None, place)
         if id(node) in self.open:

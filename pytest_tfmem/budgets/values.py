@@ -73,7 +73,8 @@ def read_date(node: Node, name: str) -> dt.date:
 
 def read_line(node: Node, name: str) -> str:
     """A text for people, fit for one line: white space runs together, control characters are escaped."""
-    text = as_text(node, name).text
+    # `issue: #123` has no value: the number sign begins a comment.
+    text = as_text(node, name, hint="write a text, in quotes if it begins with #").text
     return one_line(" ".join(text.split()), most=10 * len(text))
 
 
@@ -91,18 +92,10 @@ def read_tolerance(node: Node) -> Tolerance:
     parts = [part.strip() for part in re.split(r"\s+and\s+", text.text.strip())]
     percents = [part for part in parts if _PERCENT.fullmatch(part)]
     sizes = [part for part in parts if part not in percents]
-    if len(percents) > 1 or len(sizes) > 1:
+    try:
+        (percent,), (size,) = percents or ["0%"], sizes or ["0"]
+        return Tolerance(fraction=float(percent.rstrip("% ")) / 100, bytes=parse_size(size))
+    except (TfmemError, ValueError) as error:  # two percentages, two sizes, or what is neither
         shown = one_line(repr(text.text), most=60)
         what = f"{shown} is not a tolerance"
-        raise TfmemError(what, where=str(text.place), hint=_HOW_TO_WRITE_A_TOLERANCE)
-    return Tolerance(
-        fraction=float(percents[0].rstrip("% ")) / 100 if percents else 0.0,
-        bytes=_tolerated(sizes[0], str(text.place)) if sizes else 0,
-    )
-
-
-def _tolerated(size: str, where: str) -> int:
-    try:
-        return parse_size(size)
-    except TfmemError as error:
-        raise TfmemError(error.what, where=where, hint=_HOW_TO_WRITE_A_TOLERANCE) from error
+        raise TfmemError(what, where=str(text.place), hint=_HOW_TO_WRITE_A_TOLERANCE) from error

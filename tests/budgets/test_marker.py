@@ -1,0 +1,115 @@
+"""What the arguments of `memory_budget` mean, and how their mistakes are told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_tfmem.budgets.marker import MarkerBudget, parse_memory_budget
+from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.figures import Limit
+from pytest_tfmem.units import parse_size
+from tests.strategies import figures, levels, written_sizes
+
+WHERE = "tests/test_a.py:7"
+FIGURES = "rss, rss_growth, rss_anon, rss_tree, gpu, gpu_reserved, gpu_footprint, cpu_tensors"
+SIZE = "write bytes or a number and a unit, such as '512 MiB'"
+
+
+@given(st.dictionaries(figures, written_sizes(), min_size=1), st.none() | levels)
+def test_a_marker_limits_the_figures_that_it_names(sizes: dict, level: str | None) -> None:
+    budget = parse_memory_budget((), sizes | ({"level": level} if level else {}), where=WHERE)
+    assert budget.limits == {
+        figure: Limit(bytes=parse_size(size), where=WHERE, level=level or "error") for figure, size in sizes.items()
+    }
+    assert (budget.level, budget.timeout_seconds) == (level, None)
+
+
+def test_a_bare_marker_limits_nothing() -> None:
+    assert parse_memory_budget((), {}, where=WHERE) == MarkerBudget(where=WHERE)
+
+
+def test_a_marker_may_limit_the_time_alone() -> None:
+    assert parse_memory_budget((), {"timeout": 60}, where=WHERE) == MarkerBudget(where=WHERE, timeout_seconds=60.0)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        (
+            ("1 GiB",),
+            {},
+            (
+                f"{WHERE}: memory_budget takes no positional arguments; "
+                "name the figure, such as memory_budget(rss='1.5 GiB')"
+            ),
+        ),
+        (
+            (),
+            {"vram": "1 GiB"},
+            (
+                f"{WHERE}: unknown figure 'vram'; did you mean 'gpu'? The figures are {FIGURES}; "
+                "the other keys are level, timeout"
+            ),
+        ),
+        (
+            (),
+            {"leak": 0},
+            f"{WHERE}: unknown figure 'leak'; the figures are {FIGURES}; the other keys are level, timeout",
+        ),
+        ((), {"rss": "1,5 GiB"}, f"{WHERE}: memory_budget(rss=...): '1,5 GiB' is not a size; {SIZE}"),
+        ((), {"rss": None}, f"{WHERE}: memory_budget(rss=...): None is not a size; {SIZE}"),
+        ((), {"rss": True}, f"{WHERE}: memory_budget(rss=...): True is not a size; {SIZE}"),
+        ((), {"gpu": -1}, f"{WHERE}: memory_budget(gpu=...): -1 is out of range for a size; {SIZE}"),
+        ((), {"gpu": 10**5000}, f"{WHERE}: memory_budget(gpu=...): this number is out of range for a size; {SIZE}"),
+        ((), {"gpu": [1]}, f"{WHERE}: memory_budget(gpu=...): a value of type list is not a size; {SIZE}"),
+        (
+            (),
+            {"rss": 1, "level": "fatal"},
+            f"{WHERE}: unknown level 'fatal'; the levels are error, warn",
+        ),
+        (
+            (),
+            {"rss": 1, "level": 3},
+            f"{WHERE}: memory_budget(level=...) is a value of type int; write one of 'error', 'warn'",
+        ),
+        (
+            (),
+            {"level": "warn"},
+            (
+                f"{WHERE}: memory_budget has a level but no limit that it is for; "
+                "name a figure too, such as memory_budget(rss='1.5 GiB', level='warn')"
+            ),
+        ),
+        (
+            (),
+            {"timeout": "soon"},
+            (
+                f"{WHERE}: memory_budget(timeout=...): 'soon' is not a time; "
+                "write a positive number of seconds, such as 60"
+            ),
+        ),
+        (
+            (),
+            {"timeout": 0},
+            f"{WHERE}: memory_budget(timeout=...): 0 is not a time; write a positive number of seconds, such as 60",
+        ),
+    ],
+)
+def test_a_mistake_says_where_what_and_what_would_be_right(args: tuple, kwargs: dict, message: str) -> None:
+    with pytest.raises(TfmemError) as raised:
+        parse_memory_budget(args, kwargs, where=WHERE)
+    assert str(raised.value) == message
+
+
+def test_an_object_that_cannot_be_printed_is_refused_by_its_type() -> None:
+    class Tensor:
+        def __repr__(self) -> str:
+            raise RuntimeError("copying to the host failed")
+
+        __eq__ = __repr__
+        __hash__ = None
+
+    with pytest.raises(TfmemError, match="a value of type Tensor is not a size"):
+        parse_memory_budget((), {"gpu": Tensor()}, where=WHERE)

@@ -1,0 +1,89 @@
+"""When a test keeps to its budget, and when it does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_tfmem.budgets.verdict import breaches, judge, worst
+from pytest_tfmem.figures import Limit, NotMeasured, Reading, Waiver
+
+WAIVER = Waiver(bytes=150, expires="2027-01-31", days_left=3, reason="why", where="budgets.yaml:9")
+
+
+def reading(size: int, exactness: str = "exact") -> Reading:
+    return Reading(bytes=size, exactness=exactness, source="VmHWM")
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "waiver", "verdict"),
+    [
+        (0, 100, None, "ok"),
+        (90, 100, None, "ok"),
+        (91, 100, None, "near"),
+        (100, 100, None, "near"),
+        (101, 100, None, "over"),
+        (0, 0, None, "ok"),
+        (1, 0, None, "over"),
+        (90, 100, WAIVER, "ok"),
+        (100, 100, WAIVER, "near"),
+        (101, 100, WAIVER, "waived"),
+        (150, 100, WAIVER, "waived"),
+        (151, 100, WAIVER, "over"),
+        (151, 200, WAIVER, "ok"),
+        (201, 200, WAIVER, "over"),
+        ((1 << 61) + 1, 1 << 61, None, "over"),
+    ],
+)
+def test_a_limit_may_be_reached_but_not_passed(size: int, limit: int, waiver: Waiver | None, verdict: str) -> None:
+    limits = {"rss": Limit(bytes=limit, where="x", waiver=waiver)}
+    assert judge(limits, {"rss": reading(size)}) == {"rss": verdict}
+
+
+@pytest.mark.parametrize("exactness", ["exact", "lower-bound", "upper-bound", "sampled"])
+def test_a_reading_is_judged_by_its_bytes_whatever_its_exactness(exactness: str) -> None:
+    assert judge({"rss": Limit(bytes=1, where="x")}, {"rss": reading(2, exactness)}) == {"rss": "over"}
+
+
+def test_what_was_not_measured_is_neither_within_nor_over() -> None:
+    limits = {"rss": Limit(bytes=1, where="x"), "gpu": Limit(bytes=0, where="x", waiver=WAIVER)}
+    assert judge(limits, {"gpu": NotMeasured("no GPU")}) == {"rss": "not-measured", "gpu": "not-measured"}
+
+
+def test_a_reading_without_a_limit_has_no_verdict() -> None:
+    assert judge({}, {"rss": reading(1)}) == {}
+
+
+def test_the_worst_verdict_stands_for_the_test() -> None:
+    worst_first = ["over", "not-measured", "waived", "near", "ok"]
+    for place, verdict in enumerate(worst_first):
+        assert worst(dict(enumerate(worst_first[place:]))) == verdict
+
+
+def test_without_a_verdict_a_test_is_unlimited_not_ok() -> None:
+    assert worst({}) == "unlimited"
+
+
+def test_a_test_fails_for_the_figures_over_a_limit_of_level_error() -> None:
+    limits = {
+        "rss": Limit(bytes=1, where="x"),
+        "gpu": Limit(bytes=1, where="x", level="warn"),
+        "rss_tree": Limit(bytes=9, where="x"),
+    }
+    verdicts = judge(limits, dict.fromkeys(limits, reading(5)))
+    assert breaches(verdicts, limits) == ["rss"]
+
+
+@pytest.mark.parametrize("verdict", ["ok", "near", "waived", "not-measured"])
+def test_nothing_but_over_is_a_breach(verdict: str) -> None:
+    assert breaches({"rss": verdict}, {"rss": Limit(bytes=1, where="x")}) == []
+
+
+@given(st.integers(0, 1 << 62), st.integers(0, 1 << 62), st.integers(0, 1 << 62))
+def test_more_memory_is_never_a_better_verdict(size: int, more: int, limit: int) -> None:
+    better_first = ["ok", "near", "waived", "over"]
+    limits = {"rss": Limit(bytes=limit, where="x", waiver=WAIVER)}
+    less, greater = sorted([size, more])
+    verdicts = [judge(limits, {"rss": reading(used)})["rss"] for used in (less, greater)]
+    assert better_first.index(verdicts[0]) <= better_first.index(verdicts[1])

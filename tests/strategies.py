@@ -1,0 +1,95 @@
+"""Hypothesis strategies for what users write and what pytest calls things."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from hypothesis import strategies as st
+
+from pytest_tfmem.figures import FIGURES
+
+_SEGMENT = st.text("ab:[]@*?.é\n'", min_size=1, max_size=4)
+_NAME = st.text("abT_", min_size=1, max_size=4)
+
+figures = st.sampled_from(list(FIGURES))
+levels = st.sampled_from(["error", "warn"])
+size_bytes = st.integers(0, (1 << 62) - 1)
+units = st.sampled_from(["B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"])
+
+
+@st.composite
+def written_sizes(draw: st.DrawFn) -> int | str:
+    """A size as users write it: bytes, or a number and a unit."""
+    if draw(st.booleans()):
+        return draw(size_bytes)
+    whole = draw(st.integers(0, 999))
+    fraction = draw(st.sampled_from(["", ".5", ".25", ".125"]))
+    return f"{whole}{fraction}{draw(st.sampled_from(['', ' ', '  ']))}{draw(units)}"
+
+
+@st.composite
+def nodeids(draw: st.DrawFn) -> str:
+    """A node id: a path, perhaps classes and a function, perhaps parameters with anything in them."""
+    path = "/".join(draw(st.lists(_NAME, min_size=1, max_size=3)))
+    names = "".join(f"::{name}" for name in draw(st.lists(_NAME, max_size=2)))
+    parameters = f"[{draw(st.text('ab/:[]@-é', max_size=6))}]" if names and draw(st.booleans()) else ""
+    return path + names + parameters
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> str:
+    """A pattern that may cover some of `nodeids`, with wildcards in odd places."""
+    pieces = st.sampled_from(["a", "b", "T", "_", "/", "::", ":", "[", "]", "*", "**", "?", "**/", "/**/", "-", "@"])
+    pattern = "".join(draw(st.lists(pieces, min_size=1, max_size=8)))
+    return "a" + pattern if pattern.startswith(("/", "::")) else pattern
+
+
+_written_limits = st.one_of(
+    written_sizes(),
+    st.fixed_dictionaries({"limit": written_sizes()}, optional={"level": levels}),
+)
+_profile_names = st.sampled_from(["h200", "a100", "cpu"])
+_by_profile = st.dictionaries(_profile_names | st.just("default"), _written_limits, min_size=1)
+_limits_by_figure = st.dictionaries(figures, _written_limits | _by_profile, max_size=3)
+_texts = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=20
+)
+_tests = st.sampled_from(["tests", "tests/a.py::test_x[1-a]", "tests/**", "t?sts/*"]) | _NAME
+
+
+@st.composite
+def _entries(draw: st.DrawFn) -> dict[str, object]:
+    optional = {"level": levels, "timeout": st.integers(1, 9999) | st.floats(0.5, 100, width=16)}
+    return {**draw(st.fixed_dictionaries({"test": _tests}, optional=optional)), **draw(_limits_by_figure)}
+
+
+@st.composite
+def _defaults(draw: st.DrawFn) -> dict[str, object]:
+    optional = {
+        "allocator": st.sampled_from(["cuda_malloc_async", "growth", "bfc", "cuda_malloc"]),
+        "tolerance": st.sampled_from(["2% and 2 MiB", "1.5 %", "4 MiB", 4096]),
+    }
+    return {**draw(st.fixed_dictionaries({}, optional=optional)), **draw(_limits_by_figure)}
+
+
+_waivers = st.fixed_dictionaries(
+    {
+        "test": _tests,
+        "figure": figures,
+        "limit": written_sizes(),
+        "expires": st.dates(dt.date(2000, 1, 1)).map(str),
+        "reason": _texts,
+    },
+    optional={"issue": _texts | st.integers(1, 9999)},
+)
+
+documents = st.fixed_dictionaries(
+    {"version": st.just(1), "profiles": st.just({name: {"gpu": "X*"} for name in ("h200", "a100", "cpu")})},
+    optional={
+        "defaults": st.none() | _defaults(),
+        "budgets": st.none() | st.lists(_entries(), max_size=3),
+        "waivers": st.none()
+        | st.lists(_waivers, max_size=3, unique_by=lambda waiver: (waiver["test"], waiver["figure"])),
+    },
+)
+"""What a budgets.yaml may say, as the plain values that YAML makes of it."""
