@@ -22,6 +22,9 @@ What each room knows:
     settings  every option and ini key, declared once and read once
     plugin    pytest's hooks, each an adapter
     cli       the command `tfmem`
+
+PYTEST_DONT_REWRITE: there are no tests in here, and in a test's process this package is loaded before pytest, which
+would warn that it comes too late.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import sys
+from traceback import format_exc
 from typing import NoReturn
 
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.isolate.runtime import apply_to_tensorflow
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -28,11 +30,13 @@ def main(address: str, parent: int) -> NoReturn:
     sys.argv[:] = start.argv
     try:
         apply_to_tensorflow(start.runtime)
+        run_pytest(start, channel)
     except TfmemError as error:
         channel.send(wire.Refused(str(error)))
-    else:
-        run_pytest(start, channel)
+    except Exception:  # noqa: BLE001  whatever a plugin or a warning filter raises while pytest starts
+        channel.send(wire.Refused("pytest could not start in the test's process", encodable(format_exc())))
     channel.send(wire.Done())
+    channel.close()
     # By way of the interpreter's own end, so that atexit handlers run, and coverage is written.
     sys.exit(0)
 
