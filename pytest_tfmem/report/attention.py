@@ -1,4 +1,4 @@
-"""What is not fine: a table of the limits that are passed, waived or near, and what was not measured, by reason."""
+"""What is not fine: a table of the limits that are passed, waived or near."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from pytest_tfmem.errors import one_line
 from pytest_tfmem.report.judged import MARKUP, STANDINGS
-from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle, wrap
+from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle
+from pytest_tfmem.report.remarks import remark_lines
 from pytest_tfmem.report.sizes import format_pairs, format_share
-from pytest_tfmem.report.waivers import in_force, waiver_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_tfmem.figures import Waiver
     from pytest_tfmem.report.judged import Judged, Standing
 
 _COLUMNS = ("figure", "limit", "reading", "of limit", "exactness")
 _STATUS = 6 + len(GAP)  # cells of the longest standing of a row, "waived"
 _ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
 _MOST_ROWS = 10  # of those that do not fail a test
-_MOST_REASONS = 10
-_ENDING_SOON = 30  # days
 
 
 def breach_lines(judged: Sequence[Judged], *, width: int) -> list[Line]:
@@ -33,7 +29,7 @@ def breach_lines(judged: Sequence[Judged], *, width: int) -> list[Line]:
 
 
 def attention_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> list[Line]:
-    """A table of the limits that are passed, then waived, then near; waivers; and what was not measured.
+    """A table of the limits that are passed, then waived, then near; and the remarks on them.
 
     Unless `complete`, only the first few of those waived and near.
     """
@@ -44,8 +40,7 @@ def attention_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> 
         *_table(rows, width),
         *_left_out("waived", waived[most:]),
         *_left_out("near", near[most:]),
-        *_waiver_lines(judged, width),
-        *_not_measured_lines(judged, width),
+        *remark_lines(judged, width=width, complete=complete),
     ]
 
 
@@ -110,36 +105,3 @@ def _stacked(rows: Sequence[Judged], head: str, figures: Sequence[str], width: i
 def _left_out(standing: Standing, rows: Sequence[Judged]) -> Iterator[Line]:
     if rows:
         yield Line(f"{'':{_STATUS}}and {len(rows)} more {standing} (-v shows them)", MARKUP[standing])
-
-
-def _waiver_lines(judged: Iterable[Judged], width: int) -> Iterator[Line]:
-    for waiver in dict.fromkeys(filter(None, map(_waiver_to_tell_of, judged))):
-        yield from (Line(text, {"yellow": True}) for text in wrap(waiver_text(waiver), width))
-
-
-def _waiver_to_tell_of(limit: Judged) -> Waiver | None:
-    waiver = limit.limit.waiver
-    if waiver is None or not in_force(waiver):
-        return None
-    return waiver if limit.standing != "ok" or waiver.days_left <= _ENDING_SOON else None
-
-
-def _not_measured_lines(judged: Iterable[Judged], width: int) -> Iterator[Line]:
-    groups: dict[str, list[Judged]] = {}
-    for limit in judged:
-        if limit.standing == "not measured":
-            groups.setdefault(limit.reason, []).append(limit)
-    most_first = sorted(groups.items(), key=lambda group: -len(group[1]))
-    for reason, limits in most_first[:_MOST_REASONS]:
-        text = f"not measured: {_figures_and_tests(limits, width)}: {one_line(reason)}"
-        yield from (Line(line, MARKUP["not measured"]) for line in wrap(text, width))
-    if rest := sum(len(limits) for _, limits in most_first[_MOST_REASONS:]):
-        yield Line(f"not measured: {rest} more limits, for other reasons", MARKUP["not measured"])
-
-
-def _figures_and_tests(limits: Sequence[Judged], width: int) -> str:
-    figures = ", ".join(dict.fromkeys(limit.figure for limit in limits))
-    tests = dict.fromkeys(limit.nodeid for limit in limits)
-    if len(tests) > 1:
-        return f"{figures} in {len(tests)} tests"
-    return f"{figures} in {shorten_middle(plain(limits[0].nodeid), width)}"

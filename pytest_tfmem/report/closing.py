@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 3
 _LONGEST_REASON = 60
+# The order of budgets.verdict.worst: a waiver must not make a figure that is missing look settled.
+_WORST_FIRST: tuple[Standing, ...] = ("over", "warn", "not measured", "waived", "near", "ok")
 _WORDS: dict[Standing, str] = {"warn": "over (warning only)"}
 
 
@@ -32,7 +34,7 @@ def worst_standing(measurements: Sequence[Measurement]) -> Standing | None:
     found: set[Standing] = {limit.standing for limit in judge_limits(measurements)}
     if any(test.unmeasured for test in measurements):
         found.add("not measured")
-    return min(found, key=STANDINGS.index, default=None)
+    return min(found, key=_WORST_FIRST.index, default=None)
 
 
 def _limits(judged: Sequence[Judged]) -> str:

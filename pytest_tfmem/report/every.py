@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TITLE = "test (sizes in MiB)"
 _COLUMNS = {"peak rss": "rss", "growth": "rss_growth", "anon": "rss_anon"}
-_INDENT = GAP * 2  # of remarks, below a name that is itself indented
+_INDENT = GAP * 2  # of what stands below a name that is itself indented
 _WIDE = 100  # from here on there is room to say in words what became of a test's limits
 _SHARE_OF_SPARKLINE = 6  # one part in so many of the width
 _WIDEST_SPARKLINE = 30
@@ -49,7 +49,7 @@ def every_test_lines(measurements: Sequence[Measurement], *, width: int) -> list
     for file, pairs in groupby(zip(rows, texts, strict=True), key=lambda pair: pair[0].file):
         lines.append(Line(shorten_middle(file, width)))
         for row, text in pairs:
-            lines += [Line(_line(row.name, text, room, width), _markup(row.test)), *_remarks(row.test, width)]
+            lines += [Line(_line(row.name, text, room, width), _markup(row.test)), *_death(row.test, width)]
     return lines
 
 
@@ -81,8 +81,7 @@ def _markup(test: Measurement) -> dict[str, bool]:
     return {} if standing in {None, "ok"} else MARKUP[standing]
 
 
-def _remarks(test: Measurement, width: int) -> Iterator[Line]:
-    died = [f"died: {test.died}"] if test.died else []
-    for remark in (*died, *test.notes):
-        texts = wrap(plain(remark), width - cell_len(_INDENT))
-        yield from (Line(f"{_INDENT}{text}", {"yellow": True}) for text in texts)
+def _death(test: Measurement, width: int) -> Iterator[Line]:
+    if test.died:
+        texts = wrap(f"died: {plain(test.died)}", width - cell_len(_INDENT))
+        yield from (Line(f"{_INDENT}{text}", {"red": True}) for text in texts)

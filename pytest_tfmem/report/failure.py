@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -31,32 +32,37 @@ def breach_text(
     phases: Mapping[Phase, dict[str, int | float]],
     *,
     over: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> str:
     """Why a test fails: what is over its limit, in one line; then every figure, each phase, and who set the limits.
 
-    `over` names the figures that fail the test; each has a limit.
+    `over` names the figures that fail the test; each has a limit. `notes` are those on the test's budget.
     """
     blocks = [
         [breach_sentence(readings, limits, over=over)],
         _figure_lines(readings, limits, verdicts),
         _phase_lines(phases),
-        list(_origin_lines(limits)),
+        [*_origin_lines(limits), *chain.from_iterable(map(_wrapped, map(plain, notes)))],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
 def breach_sentence(readings: Mapping[str, AnyReading], limits: Mapping[str, Limit], *, over: Sequence[str]) -> str:
-    """`memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)`, for each figure in `over`."""
-    breaches = ", ".join(_breach(figure, readings.get(figure), limits[figure]) for figure in over)
-    return f"memory budget exceeded: {breaches}"
+    """`memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)`, for each figure in `over`.
+
+    A figure that fails the test because it was not measured is in a clause of its own.
+    """
+    read = {figure: readings.get(figure) for figure in over}
+    exceeded = [_breach(name, used.bytes, limits[name]) for name, used in read.items() if isinstance(used, Reading)]
+    missing = [f"{name} not measured ({_reason(why)})" for name, why in read.items() if not isinstance(why, Reading)]
+    clauses = (("memory budget exceeded: ", exceeded), ("memory budget not judged: ", missing))
+    return "; ".join(start + ", ".join(parts) for start, parts in clauses if parts)
 
 
-def _breach(figure: str, reading: AnyReading | None, limit: Limit) -> str:
-    if not isinstance(reading, Reading):
-        return f"{figure} not measured ({_reason(reading)})"
+def _breach(figure: str, reading: int, limit: Limit) -> str:
     allowed = ceiling(limit)
-    used, most = format_apart(reading.bytes, allowed)
-    excess = f" ({format_excess(reading.bytes, allowed)})" if allowed else ""
+    used, most = format_apart(reading, allowed)
+    excess = f" ({format_excess(reading, allowed)})" if allowed else ""
     return f"{figure} {used} > {most}{excess}"
 
 

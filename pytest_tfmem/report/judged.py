@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_tfmem.figures import Reading
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Standing = Literal["over", "warn", "waived", "near", "ok", "not measured"]
 
-STANDINGS: tuple[Standing, ...] = ("over", "warn", "waived", "near", "not measured", "ok")  # worst first
+STANDINGS: tuple[Standing, ...] = ("over", "warn", "waived", "near", "not measured", "ok")  # as they are listed
 MARKUP: dict[Standing, dict[str, bool]] = {
     "over": {"red": True},
     "warn": {"yellow": True},
@@ -36,6 +36,7 @@ class Judged:
     standing: Standing
     reading: Reading | None = None
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def allowed_bytes(self) -> int:
@@ -58,12 +59,11 @@ def judge_limits(measurements: Sequence[Measurement]) -> list[Judged]:
 def _judge(test: Measurement, figure: str, limit: Limit) -> Judged:
     reading = test.readings.get(figure)
     verdict = test.verdicts.get(figure)
+    judged = Judged(nodeid=test.nodeid, figure=figure, limit=limit, standing="not measured", notes=tuple(test.notes))
     # A limit counts as judged only with both a reading and a verdict: what was not measured is not green.
     if isinstance(reading, Reading) and verdict in {"over", "waived", "near", "ok"}:
-        return Judged(
-            nodeid=test.nodeid, figure=figure, limit=limit, reading=reading, standing=_standing(verdict, limit)
-        )
-    return Judged(nodeid=test.nodeid, figure=figure, limit=limit, standing="not measured", reason=_reason(test, figure))
+        return replace(judged, reading=reading, standing=_standing(verdict, limit))
+    return replace(judged, reason=_reason(test, figure))
 
 
 def _standing(verdict: Standing, limit: Limit) -> Standing:

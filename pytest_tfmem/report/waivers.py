@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def ceiling(limit: Limit) -> int:
-    """Bytes that may be reached today: the waiver's while it is in force, else the limit's own."""
-    return limit.waiver.bytes if limit.waiver and in_force(limit.waiver) else limit.bytes
+    """Bytes that may be reached today: the waiver's while it is in force and is the higher, else the limit's own."""
+    return max(limit.bytes, limit.waiver.bytes) if limit.waiver and in_force(limit.waiver) else limit.bytes
 
 
 def in_force(waiver: Waiver) -> bool:

@@ -60,6 +60,10 @@ def test_settings_that_matter_are_kept_and_nothing_else_of_the_environment():
     assert b"s3cret" not in msgspec.json.encode(told)
 
 
+def test_a_long_setting_is_cut():
+    assert len(describe_environment(environ={"XLA_FLAGS": "x" * 10_000}).settings["XLA_FLAGS"]) == 500
+
+
 def test_without_settings_the_defaults_hold():
     told = describe_environment(environ={})
     assert (told.onednn, told.settings) == (None, {})

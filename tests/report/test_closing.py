@@ -75,9 +75,9 @@ def test_the_reason_of_a_dead_process_is_its_death(measured):
     ("verdicts", "worst"),
     [
         (["ok", "near", "waived", "over"], "over"),
-        (["ok", "not-measured", "near", "waived"], "waived"),
-        (["ok", "not-measured", "near"], "near"),
-        (["ok", "not-measured"], "not measured"),
+        (["ok", "near", "waived", "not-measured"], "not measured"),
+        (["ok", "near", "waived"], "waived"),
+        (["ok", "near"], "near"),
         (["ok"], "ok"),
         ([], None),
     ],

@@ -126,7 +126,31 @@ def test_a_limit_that_only_warns_is_told_from_one_that_fails():
 
 def test_a_required_figure_that_was_not_measured_says_why():
     text = breach_text({"gpu": NotMeasured("no GPU")}, {"gpu": _limited(GIB)}, {}, {}, over=["gpu"])
-    assert text.splitlines()[0] == "memory budget exceeded: gpu not measured (no GPU)"
+    assert text.splitlines()[0] == "memory budget not judged: gpu not measured (no GPU)"
+
+
+def test_what_is_over_comes_before_what_was_not_measured():
+    text = breach_text(
+        {"gpu": NotMeasured("no GPU"), "rss": _read(2 * GIB)},
+        {"gpu": _limited(GIB), "rss": _limited(GIB)},
+        {},
+        {},
+        over=["gpu", "rss"],
+    )
+    assert text.splitlines()[0] == (
+        "memory budget exceeded: rss 2.00 GiB > 1.00 GiB (+100.0 %);"
+        " memory budget not judged: gpu not measured (no GPU)"
+    )
+
+
+def test_notes_on_the_budget_come_last():
+    notes = ["waiver in budgets.yaml:30 expired on 2026-07-31"]
+    text = breach_text({"rss": _read(2 * GIB)}, {"rss": _limited(GIB)}, {"rss": "over"}, {}, over=["rss"], notes=notes)
+    assert text.splitlines()[-1] == "  waiver in budgets.yaml:30 expired on 2026-07-31"
+
+
+def test_a_waiver_below_its_limit_lowers_nothing(waiver):
+    assert _first_line(3 * GIB, 2 * GIB, waiver=waiver).endswith("rss 3.00 GiB > 2.00 GiB (+50.0 %)")
 
 
 def test_text_from_tests_cannot_move_the_cursor():

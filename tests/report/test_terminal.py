@@ -224,13 +224,34 @@ def test_a_limit_reached_but_not_passed_is_told_from_one_passed_by_a_byte(measur
     assert ">100 %" in shown
 
 
-def test_verbose_tells_how_a_process_died_and_what_was_noted(measured):
-    test = measured("test_a.py::test_a", died="killed by SIGKILL", notes=["sampled every 50 ms"])
-    assert _shown([test], verbosity=1).splitlines()[2:5] == [
+def test_verbose_tells_how_a_process_died(measured):
+    test = measured("test_a.py::test_a", died="killed by SIGKILL")
+    assert _shown([test], verbosity=1).splitlines()[2:4] == [
         "  test_a                    -       -     -",
         "    died: killed by SIGKILL",
-        "    sampled every 50 ms",
     ]
+
+
+def test_a_note_is_told_once_for_all_the_tests_that_fail_by_it(measured):
+    note = "waiver in budgets.yaml:30 expired on 2026-07-31"
+    tests = [measured(f"test_a.py::test_{name}", judged={"rss": (9, 7, "over")}, notes=[note]) for name in ("a", "b")]
+    assert f"{note}: 2 tests" in _shown(tests).splitlines()
+    assert f"{note}: test_a.py::test_a" in _shown(tests[:1]).splitlines()
+
+
+def test_a_note_on_a_limit_that_is_kept_is_for_verbose(measured):
+    tests = [
+        measured("test_a.py::test_a", judged={"rss": (5, 7, "ok")}, notes=[f"note {number}" for number in range(12)])
+    ]
+    assert "note" not in _shown(tests)
+    shown = _shown(tests, verbosity=1).splitlines()
+    assert "note 9: test_a.py::test_a" in shown
+    assert "and 2 more notes (the run document has them all)" in shown
+
+
+def test_a_waiver_that_has_ended_is_not_told_as_if_it_held(measured, waiver):
+    waiver = msgspec.structs.replace(waiver, days_left=-1)
+    assert "2027-01-31" not in _shown([measured(judged={"rss": (5, 7, "near")}, waiver=waiver)])
 
 
 def test_wide_characters_keep_columns_aligned(measured):
