@@ -59,10 +59,11 @@ def peak_error_bytes(online_cpus: int, allowed_cpus: int, page_bytes: int) -> in
 def parse_status(status: bytes) -> dict[str, int]:
     """The `Vm...` and `Rss...` lines of a /proc/PID/status, in bytes. Empty for a process that has ended."""
     sizes = {}
-    for line in status.splitlines():
+    # Not every line that ends in " kB", nor splitlines(): a process may call itself anything, and stands in Name.
+    for line in status.split(b"\n"):
         name, _, value = line.partition(b":")
-        if value.endswith(b" kB"):
-            sizes[name.decode()] = int(value[:-3]) * 1024
+        if name.startswith((b"Vm", b"Rss")):
+            sizes[name.decode()] = int(value.removesuffix(b" kB")) * 1024
     return sizes
 
 
