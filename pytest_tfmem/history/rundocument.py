@@ -17,7 +17,7 @@ from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.origin import find_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA = "tfmem.run/1"
@@ -58,23 +58,22 @@ def describe_run(
 
 
 def write_run_document(path: Path, document: RunDocument) -> None:
-    """Write the document so that `path` never holds half of it; directories on the way there are made.
+    """Write the document so that `path` never holds half of it.
 
     Text that is no Unicode is written with its code points escaped. Raises OSError, having removed what it made.
     """
     content = _encode(document)
-    missing = [folder for folder in path.parents if not folder.exists()]
     # In the same directory: only there does os.replace replace at once.
     temporary = path.with_name(f".tfmem-{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        _remove(temporary, missing)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -115,14 +114,6 @@ def _finite_points(timeline: Timeline | None) -> Timeline | None:
     points = zip(timeline.seconds, timeline.rss_tree_bytes, strict=False)
     kept = [(seconds, size) for seconds, size in points if isfinite(seconds)]
     return Timeline(seconds=[seconds for seconds, _ in kept], rss_tree_bytes=[size for _, size in kept])
-
-
-def _remove(temporary: Path, folders: Sequence[Path]) -> None:
-    with suppress(OSError):
-        temporary.unlink(missing_ok=True)
-    for folder in folders:  # the innermost first; one that holds something by now stays
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _wrong_schema(data: object, where: str) -> TfmemError:
