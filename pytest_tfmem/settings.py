@@ -103,7 +103,7 @@ def read_settings(config: pytest.Config) -> Settings:
     """Settings of this session. Raises TfmemError for a value that is not one."""
     return Settings(
         budgets=_budgets(config),
-        start_method="spawn",  # "auto" has nothing else to choose from
+        start_method=_start_method(config),
         allocator=_chosen(config, "tfmem_allocator", ALLOCATORS, None),
         gpu=_chosen(config, "tfmem_gpu", GPU_MODES, "auto"),
         timeout_seconds=_parsed(config, "tfmem_timeout", parse_seconds),
@@ -143,8 +143,12 @@ def _chosen(config: pytest.Config, name: str, choices: tuple[str, ...], default:
     return value
 
 
-def _budgets(config: pytest.Config) -> Path | None:
+def _start_method(config: pytest.Config) -> Literal["spawn"]:
     _chosen(config, "tfmem_start_method", START_METHODS, "auto")
+    return "spawn"  # "auto" has nothing else to choose from
+
+
+def _budgets(config: pytest.Config) -> Path | None:
     named = _value(config, "tfmem_budgets")
     if config.getoption("tfmem_budgets", None):
         return Path(config.invocation_params.dir, named)

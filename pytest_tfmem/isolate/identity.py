@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLLECTED_ID: pytest.StashKey[str] = pytest.StashKey()
+_ORDINALS: pytest.StashKey[dict[int, int]] = pytest.StashKey()  # by id() of the session's items, which it keeps
 
 
 def remember(item: pytest.Item) -> None:
@@ -26,8 +28,19 @@ def collected_id(item: pytest.Item) -> str:
 
 def ordinal(item: pytest.Item) -> int:
     """How many items of the session before this one have its id: usually none."""
-    same = [other for other in item.session.items if collected_id(other) == collected_id(item)]
-    return next((index for index, other in enumerate(same) if other is item), 0)
+    ordinals = item.session.stash.get(_ORDINALS, None)
+    if ordinals is None:
+        ordinals = item.session.stash[_ORDINALS] = _count(item.session.items)
+    return ordinals.get(id(item), 0)
+
+
+def _count(items: Sequence[pytest.Item]) -> dict[int, int]:
+    seen: Counter[str] = Counter()
+    ordinals = {}
+    for item in items:
+        ordinals[id(item)] = seen[collected_id(item)]
+        seen[collected_id(item)] += 1
+    return ordinals
 
 
 def find(items: Sequence[pytest.Item], test_id: str, index: int) -> pytest.Item | None:
