@@ -144,8 +144,8 @@ class TestRun:
         new = [figure for figure in over if figure not in (self._failed_at_call or ())]
         if phase == "call":
             self._failed_at_call = set(over)
-        phases = phase_figures(self._test.observed.phases)
-        return breach_text(readings, limits, verdicts, phases, over=new) if new else ""
+        phases, notes = phase_figures(self._test.observed.phases), self._request.budget.notes
+        return breach_text(readings, limits, verdicts, phases, over=new, notes=notes) if new else ""
 
     def _fails(self, figure: str, verdicts: dict[str, Verdict]) -> bool:
         required = self._settings.gpu == "require" and figure in DEVICE_FIGURES
@@ -190,10 +190,10 @@ def _order(item: pytest.Item, request: Request, settings: Settings, basetemp: Pa
     start = wire.Start(
         test_id=identity.collected_id(item),
         ordinal=identity.ordinal(item),
-        path=str(item.path),
-        arguments=arguments.child_arguments(config),
-        argv=list(sys.argv),
-        basetemp=str(basetemp),
+        path=os.fsencode(item.path),
+        arguments=[os.fsencode(argument) for argument in arguments.child_arguments(config)],
+        argv=[os.fsencode(argument) for argument in sys.argv],
+        basetemp=os.fsencode(basetemp),
         workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
         runtime=request.runtime,
     )

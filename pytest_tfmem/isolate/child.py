@@ -27,7 +27,7 @@ def main(address: str, parent: int) -> NoReturn:
     channel = wire.Channel(connect(address))
     start = channel.receive()
     assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
-    sys.argv[:] = start.argv
+    sys.argv[:] = map(os.fsdecode, start.argv)
     try:
         apply_to_tensorflow(start.runtime)
         run_pytest(start, channel)
@@ -47,7 +47,7 @@ def run_pytest(start: wire.Start, channel: wire.Channel) -> None:
 
     from pytest_tfmem.isolate.child_plugin import ChildPlugin  # noqa: PLC0415
 
-    pytest.main(start.arguments, plugins=[ChildPlugin(start, channel)])
+    pytest.main([os.fsdecode(argument) for argument in start.arguments], plugins=[ChildPlugin(start, channel)])
 
 
 def die_with(parent: int) -> None:

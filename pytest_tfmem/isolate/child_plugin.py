@@ -37,7 +37,8 @@ class ChildPlugin:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         start = self._start
         self._config = config
-        arguments.neutralise(config, path=start.path, basetemp=start.basetemp, workerinput=start.workerinput)
+        path, basetemp = os.fsdecode(start.path), os.fsdecode(start.basetemp)
+        arguments.neutralise(config, path=path, basetemp=basetemp, workerinput=start.workerinput)
         # The terminal's reporter takes sys.stdout as it finds it when it is configured. Nobody is to read this one.
         self._stdout = sys.stdout
         with open(os.devnull, "w", encoding="utf-8") as nowhere:

@@ -25,14 +25,15 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     `test_id` is the test's id as it was collected, before any plugin renamed it; it is the `ordinal`-th of that
     id in its file. `workerinput` is that of the xdist worker that the controller is, if it is one.
+    Bytes are text as the system has it (os.fsencode): a folder's name need not be UTF-8.
     """
 
     test_id: str
     ordinal: int
-    path: str
-    arguments: list[str]
-    argv: list[str]
-    basetemp: str
+    path: bytes
+    arguments: list[bytes]
+    argv: list[bytes]
+    basetemp: bytes
     workerinput: dict[str, Any] | None
     runtime: Runtime
 
@@ -178,6 +179,6 @@ def decode(data: bytes) -> Message:
                 " two versions of pytest-tfmem are installed where tests look for it"
             )
         message: Message = msgspec.msgpack.decode(frame.body, type=Message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise WireError(f"sent something that is not a message of pytest-tfmem ({error})") from error
     return message
