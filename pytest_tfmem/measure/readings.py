@@ -52,8 +52,8 @@ def _peak_reading(end: Marks) -> Reading:
     if not end.since_reset:
         # The mark also holds what came before the test: it can only be too high, by an unknown amount.
         return Reading(bytes=end.peak, exactness="upper-bound", source=f"{end.source} since the process began")
-    if end.exact_now and end.peak == end.rss:
-        return Reading(bytes=end.peak, exactness="exact", error_bytes=0, source=end.source)
+    # Not "exact" where the peak equals what is still held: a spike that was higher by less than the error, and is
+    # gone, leaves the same two numbers.
     return Reading(bytes=end.peak, exactness="lower-bound", error_bytes=end.error, source=end.source)
 
 

@@ -69,9 +69,23 @@ def _breach(figure: str, reading: int, limit: Limit) -> str:
 def _figure_lines(
     readings: Mapping[str, AnyReading], limits: Mapping[str, Limit], verdicts: Mapping[str, Verdict]
 ) -> list[str]:
-    figures = {**readings, **limits}
+    figures = [figure for figure in {**readings, **limits} if figure in limits or _is_read(readings[figure])]
     rows = [_figure_row(figure, readings.get(figure), limits.get(figure), verdicts.get(figure)) for figure in figures]
-    return list(_with_last_column_wrapped([("figure", "reading", "limit", "verdict", "how good"), *rows], "<>><"))
+    table = _with_last_column_wrapped([("figure", "reading", "limit", "verdict", "how good"), *rows], "<>><")
+    return [*table, *_unread_lines({figure: readings[figure] for figure in readings if figure not in figures})]
+
+
+def _is_read(reading: AnyReading) -> bool:
+    return isinstance(reading, Reading)
+
+
+def _unread_lines(readings: Mapping[str, AnyReading]) -> Iterator[str]:
+    """Figures that were not measured and have no limit, together by reason: they matter to nobody here."""
+    by_reason: dict[str, list[str]] = {}
+    for figure, reading in readings.items():
+        by_reason.setdefault(_reason(reading), []).append(figure)
+    for reason, figures in by_reason.items():
+        yield from _wrapped(f"not measured: {', '.join(figures)} ({reason})")
 
 
 def _figure_row(

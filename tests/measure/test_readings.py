@@ -50,13 +50,8 @@ def test_the_peak_is_that_of_the_highest_phase():
     assert read["rss"] == Reading(bytes=5000, exactness="lower-bound", error_bytes=768, source="VmHWM")
 
 
-def test_a_peak_that_is_still_held_at_the_phases_end_is_exact():
+def test_a_peak_that_is_still_held_is_a_lower_bound_too_for_a_small_spike_may_have_passed_unseen():
     read = host_readings(phases(marks(2000), marks(5000)), samples())
-    assert read["rss"] == Reading(bytes=5000, exactness="exact", error_bytes=0, source="VmHWM")
-
-
-def test_a_peak_still_held_is_a_lower_bound_where_the_kernel_only_estimates_what_is_held():
-    read = host_readings(phases(marks(5000, exact_now=False)), samples())
     assert read["rss"] == Reading(bytes=5000, exactness="lower-bound", error_bytes=768, source="VmHWM")
 
 
@@ -76,10 +71,8 @@ def test_growth_from_an_estimate_has_both_errors():
     before = marks(1200, error=32, exact_now=False)
     read = host_readings(phases(marks(5000), before=before), samples())
     assert read["rss_growth"] == Reading(
-        bytes=3800, exactness="lower-bound", error_bytes=32, source="VmHWM - VmRSS before setup"
+        bytes=3800, exactness="lower-bound", error_bytes=768 + 32, source="VmHWM - VmRSS before setup"
     )
-    read = host_readings(phases(marks(5000, 3000), before=before), samples())
-    assert read["rss_growth"].error_bytes == 768 + 32
 
 
 def test_a_test_that_grows_by_nothing_has_grown_by_nothing():
@@ -203,9 +196,9 @@ def test_no_figure_is_negative_and_no_part_is_more_than_the_whole(ended, seen):
 
 
 @given(some_phases, some_samples)
-def test_only_a_peak_that_was_read_exactly_is_called_exact(ended, seen):
+def test_no_host_figure_is_called_exact(ended, seen):
     for reading in host_readings(ended, seen).values():
-        assert isinstance(reading, NotMeasured) or (reading.error_bytes == 0 if reading.exactness == "exact" else True)
+        assert isinstance(reading, NotMeasured) or reading.exactness != "exact"
 
 
 @given(some_phases, some_samples)

@@ -153,6 +153,22 @@ def test_a_waiver_below_its_limit_lowers_nothing(waiver):
     assert _first_line(3 * GIB, 2 * GIB, waiver=waiver).endswith("rss 3.00 GiB > 2.00 GiB (+50.0 %)")
 
 
+def test_figures_that_nobody_limited_and_nobody_measured_share_a_line():
+    readings = {
+        "rss": _read(2 * GIB),
+        "gpu": NotMeasured("no GPU"),
+        "gpu_reserved": NotMeasured("no GPU"),
+        "cpu_tensors": NotMeasured("switched off"),
+    }
+    text = breach_text(readings, {"rss": _limited(GIB)}, {"rss": "over"}, {}, over=["rss"])
+    assert text.splitlines()[2:6] == [
+        "  figure   reading     limit  verdict  how good",
+        "  rss     2.00 GiB  1.00 GiB  over     lower-bound, too low by at most 256 KiB; VmHWM",
+        "  not measured: gpu, gpu_reserved (no GPU)",
+        "  not measured: cpu_tensors (switched off)",
+    ]
+
+
 def test_text_from_tests_cannot_move_the_cursor():
     text = breach_text(
         {"rss": _read(2 * GIB, source="\x1b[2J"), "gpu": NotMeasured("\rno")},
