@@ -47,7 +47,7 @@ class Requests:
 
     def of(self, item: pytest.Item) -> Request:
         """All that is asked of the test. Raises TfmemError for a marker that is wrong."""
-        budget = self._resolve(item, _marker_budgets(item))
+        budget = self._resolve(item, marker_budgets(item))
         return Request(
             budget=budget,
             runtime=self._runtime(item),
@@ -65,11 +65,7 @@ class Requests:
         return self._profiles
 
     def _runtime(self, item: pytest.Item) -> Runtime:
-        closest_first = [(mark.args, mark.kwargs) for mark in item.iter_markers("tf_runtime")]
-        try:
-            runtime = parse_tf_runtime(closest_first)
-        except TfmemError as error:
-            raise _placed(error, item, "tf_runtime") from None
+        runtime = marker_runtime(item)
         if runtime.allocator is not None:
             return runtime
         of_file = self._file.defaults.allocator if self._file is not None else None
@@ -84,13 +80,23 @@ def where_marked(item: pytest.Item, node: Any, marker: str, keyword: str | None)
     return f"{item.location[0]}:{line}"
 
 
-def _marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
+def marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
+    """The budgets of the item's markers, the closest first. Raises TfmemError for a marker that is wrong."""
     budgets = []
     for node, mark in item.iter_markers_with_node("memory_budget"):
         keyword = next(iter(mark.kwargs), None)
         where = where_marked(item, node, "memory_budget", keyword)
         budgets.append(parse_memory_budget(mark.args, mark.kwargs, where=where))
     return budgets
+
+
+def marker_runtime(item: pytest.Item) -> Runtime:
+    """The runtime that the item's markers ask for. Raises TfmemError for a marker that is wrong."""
+    closest_first = [(mark.args, mark.kwargs) for mark in item.iter_markers("tf_runtime")]
+    try:
+        return parse_tf_runtime(closest_first)
+    except TfmemError as error:
+        raise _placed(error, item, "tf_runtime") from None
 
 
 def _placed(error: TfmemError, item: pytest.Item, marker: str) -> TfmemError:

@@ -42,6 +42,11 @@ class TfmemSession:
         """Whether tests run in processes of their own here at all."""
         return not self.settings.in_process
 
+    @property
+    def budgets(self) -> BudgetsFile | None:
+        """The budgets file as it was read, if there is one."""
+        return self._file
+
     def wants(self, item: pytest.Item) -> bool:
         """Whether the test is to be measured."""
         if self.settings.measure_all or any(item.get_closest_marker(name) for name in MARKERS):

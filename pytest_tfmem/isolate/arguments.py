@@ -78,15 +78,20 @@ def child_arguments(config: pytest.Config) -> list[str]:
 
 def neutralise(config: pytest.Config, *, path: str, basetemp: str, workerinput: Mapping[str, Any] | None) -> None:
     """In the child, before pytest is configured: one file to collect, and nothing that would act twice."""
-    for name, value in _NEUTRAL.items():
-        if hasattr(config.option, name):
-            setattr(config.option, name, value)
+    neutralise_options(config)
     config.option.basetemp = basetemp
     config.args = [path]
     if workerinput is not None:
         # What pytest-xdist sets in its workers, so that `worker_id` and plugins see the same worker here.
         config.workerinput = dict(workerinput)  # type: ignore[attr-defined]  # the name that plugins look for
         config.workeroutput = {}  # type: ignore[attr-defined]
+
+
+def neutralise_options(config: pytest.Config) -> None:
+    """Before pytest is configured: nothing is spread, chosen, repeated or written down by this process."""
+    for name, value in _NEUTRAL.items():
+        if hasattr(config.option, name):
+            setattr(config.option, name, value)
 
 
 def dismiss_bookkeepers(config: pytest.Config) -> None:

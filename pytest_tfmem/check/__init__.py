@@ -1,0 +1,1 @@
+"""`tfmem check`: budgets.yaml and the markers, held against the tests that there are."""
