@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -22,12 +23,13 @@ class Scratch:
     """
 
     def __init__(self, basetemp: str | None) -> None:
+        self._is_given = bool(basetemp)
         self._parent = Path(basetemp) if basetemp else Path(tempfile.gettempdir(), f"pytest-tfmem-of-{_user()}")
         self._root: Path | None = None
         self._used = 0
 
     def next_folder(self) -> Path:
-        """A path that is not there yet, in a folder that is."""
+        """A path that is not there yet, in a folder that is. Raises OSError if there can be none."""
         if self._root is None or not self._root.is_dir():
             self._root = self._make_root()
         self._used += 1
@@ -49,6 +51,9 @@ class Scratch:
 
     def _make_root(self) -> Path:
         self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._is_given and not _is_own_folder(self._parent):
+            # Anyone may have made it before us, for everyone can tell what it will be called.
+            raise PermissionError(f"{self._parent} is not a folder of this user's own; remove it or use --basetemp")
         self._prune()
         number = 1 + max((number for number, _, _ in self._sessions()), default=0)
         return Path(tempfile.mkdtemp(prefix=f"tfmem-{number}-{os.getpid()}-", dir=self._parent))
@@ -62,6 +67,11 @@ class Scratch:
         """Folders that sessions made here: number, process id, path. Links are not ours."""
         found = [(path, _NAME.fullmatch(path.name)) for path in self._parent.iterdir() if not path.is_symlink()]
         return [(int(match[1]), int(match[2]), path) for path, match in found if match and path.is_dir()]
+
+
+def _is_own_folder(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
 
 
 def _user() -> str:
