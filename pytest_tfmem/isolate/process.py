@@ -74,14 +74,27 @@ class ChildProcess:
         if sys.platform != "linux":
             return []
         wanted = self._token.encode()
-        return [psutil.Process(pid) for pid in _younger_than(self.pid) if wanted in _environment_of(pid)]
+        found = [_process(pid) for pid in _younger_than(self.pid) if wanted in _environment_of(pid)]
+        return [process for process in found if process is not None]
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None  # it has ended meanwhile
 
 
 def _younger_than(pid: int) -> list[int]:
-    # Process ids rise until they wrap: after a wrap nothing can be said, and all are looked at.
+    """Process ids of all that may have been started after `pid` was (Linux)."""
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
-    younger = [other for other in pids if other > pid]
-    return younger if len(younger) < len(pids) else pids
+    # Process ids rise until they wrap: the newest is then below ours, and nothing can be said of the others.
+    return [other for other in pids if other > pid] if _newest_pid() >= pid else pids
+
+
+def _newest_pid() -> int:
+    with open("/proc/loadavg", "rb") as file:
+        return int(file.read().split()[-1])
 
 
 def _environment_of(pid: int) -> bytes:
