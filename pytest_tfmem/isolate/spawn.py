@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from typing import IO, TYPE_CHECKING, Self
 
 from pytest_tfmem.isolate import wire
@@ -127,20 +128,33 @@ class _LocalPort:
     def connected(self, process: ChildProcess) -> socket.socket:
         """The connection of the one who knows the word; others are turned away."""
         self._server.settimeout(0.1)
-        for _ in range(_CONNECT_SECONDS * 10):
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while time.monotonic() < deadline:
             try:
                 candidate, _ = self._server.accept()
             except TimeoutError:
                 if process.returncode is not None:
                     break
                 continue
-            candidate.settimeout(1)
-            if secrets.compare_digest(candidate.recv(_WORD_CHARS, socket.MSG_WAITALL), self._word.encode()):
+            if secrets.compare_digest(_word_of(candidate), self._word.encode()):
                 candidate.settimeout(None)
                 return candidate
             candidate.close()
         process.end()
         raise OSError("the test's process did not connect to pytest")
+
+
+def _word_of(candidate: socket.socket) -> bytes:
+    """What a stranger says first; less than a word if it falls silent."""
+    candidate.settimeout(1)
+    word = b""
+    try:
+        # Not MSG_WAITALL: Windows refuses it on a socket with a timeout.
+        while len(word) < _WORD_CHARS and (more := candidate.recv(_WORD_CHARS - len(word))):
+            word += more
+    except OSError:
+        return b""
+    return word
 
 
 def open_pair(*, tcp: bool) -> _SocketPair | _LocalPort:
