@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.units import parse_size
 
 if TYPE_CHECKING:
@@ -164,6 +165,11 @@ def _parsed(name: str, value: Any) -> tuple[str, Any]:
     return name, dict(value) if isinstance(value, dict) else value
 
 
+def _is_one_of(value: object, known: Sequence[str]) -> bool:
+    # Anything may stand in a marker: an array is equal to a text in each of its elements, and has no hash.
+    return isinstance(value, str) and value in known
+
+
 def _is_count(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1 << 16
 
@@ -176,21 +182,20 @@ def _is_devices(value: object) -> bool:
 
 def _is_environment(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and name and not set(name) & {"=", "\0"} and _is_variable(text)
-        for name, text in value.items()
+        _is_variable(name) and name and "=" not in name and _is_variable(text) for name, text in value.items()
     )
 
 
 def _is_variable(value: object) -> bool:
-    return value is None or (isinstance(value, str) and "\0" not in value)
+    return value is None or (isinstance(value, str) and "\0" not in value and encodable(value) == value)
 
 
 _CHECKS: dict[str, tuple[Any, str]] = {
-    "allocator": (lambda value: value in ALLOCATORS, f"one of {', '.join(ALLOCATORS)}, or a list of them"),
+    "allocator": (lambda value: _is_one_of(value, ALLOCATORS), f"one of {', '.join(ALLOCATORS)}, or a list of them"),
     "gpus": (lambda value: _is_count(value, 0), "a whole number of cards"),
     "jit": (lambda value: isinstance(value, bool), "True or False"),
-    "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-    "cpu_allocator": (lambda value: value in {"bfc", "default"}, "'bfc' or 'default'"),
+    "precision": (lambda value: _is_one_of(value, PRECISIONS), f"one of {', '.join(PRECISIONS)}"),
+    "cpu_allocator": (lambda value: _is_one_of(value, ("bfc", "default")), "'bfc' or 'default'"),
     "logical_devices": (_is_devices, 'a count by kind of device, such as {"CPU": 2}'),
     "intra_op_threads": (lambda value: _is_count(value, 1), "a whole number of threads, at least 1"),
     "inter_op_threads": (lambda value: _is_count(value, 1), "a whole number of threads, at least 1"),
