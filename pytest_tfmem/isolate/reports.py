@@ -56,7 +56,8 @@ def plain(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return encodable(shortened(str(value), MOST_TEXT_CHARS))
+        # Not str(value): a subclass, such as an enumeration's, has its own idea of that.
+        return encodable(shortened(str.__str__(value), MOST_TEXT_CHARS))
     if type(value) in {int, float}:
         return value if isinstance(value, float) or -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else _text(value)
     if depth < _MOST_DEPTH and isinstance(value, dict):
