@@ -57,10 +57,10 @@ def _keyword(where: str, name: str) -> str:
 
 
 def _level(value: object, where: str) -> Level:
+    if not isinstance(value, str):  # asked first: an array has no truth of being equal
+        what = f"memory_budget(level=...) is a value of type {one_line(type(value).__name__)}"
+        raise TfmemError(what, where=where, hint=f"write one of {', '.join(map(repr, LEVELS))}")
     for level in LEVELS:
         if value == level:
             return level
-    if isinstance(value, str):
-        raise unknown("level", value, LEVELS, where=where)
-    what = f"memory_budget(level=...) is a value of type {one_line(type(value).__name__)}"
-    raise TfmemError(what, where=where, hint=f"write one of {', '.join(map(repr, LEVELS))}")
+    raise unknown("level", value, LEVELS, where=where)

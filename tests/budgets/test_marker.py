@@ -113,3 +113,7 @@ def test_an_object_that_cannot_be_printed_is_refused_by_its_type() -> None:
 
     with pytest.raises(TfmemError, match="a value of type Tensor is not a size"):
         parse_memory_budget((), {"gpu": Tensor()}, where=WHERE)
+    with pytest.raises(TfmemError, match="is a value of type Tensor; write one of 'error', 'warn'"):
+        parse_memory_budget((), {"gpu": 1, "level": Tensor()}, where=WHERE)
+    with pytest.raises(TfmemError, match="a value of type Tensor is not a time"):
+        parse_memory_budget((), {"timeout": Tensor()}, where=WHERE)
