@@ -24,7 +24,9 @@ class Scratch:
 
     def __init__(self, basetemp: str | None) -> None:
         self._is_given = bool(basetemp)
-        self._parent = Path(basetemp) if basetemp else Path(tempfile.gettempdir(), f"pytest-tfmem-of-{_user()}")
+        # Beside the user's --basetemp: pytest empties that one when a test of its own process first asks for a folder.
+        usual = Path(tempfile.gettempdir(), f"pytest-tfmem-of-{_user()}")
+        self._parent = Path(f"{basetemp}-tfmem") if basetemp else usual
         self._root: Path | None = None
         self._used = 0
 
