@@ -63,7 +63,7 @@ def _growth(rss: Reading, before: Marks) -> Reading:
         error += before.error or 0
     return Reading(
         bytes=max(0, rss.bytes - before.rss),
-        exactness=rss.exactness if before.exact_now else "lower-bound",
+        exactness=rss.exactness,
         error_bytes=error,
         source=f"{rss.source} - VmRSS before setup",
     )
