@@ -33,8 +33,8 @@ def main(address: str, parent: int) -> NoReturn:
         run_pytest(start, channel)
     except TfmemError as error:
         channel.send(wire.Refused(str(error)))
-    except Exception:  # noqa: BLE001  whatever a plugin or a warning filter raises while pytest starts
-        channel.send(wire.Refused("pytest could not start in the test's process", encodable(format_exc())))
+    except Exception:  # noqa: BLE001  whatever a plugin or a warning filter raises while pytest starts or ends
+        channel.send(wire.Refused("pytest could not start, or not end, in the test's process", encodable(format_exc())))
     channel.send(wire.Done())
     channel.close()
     # By way of the interpreter's own end, so that atexit handlers run, and coverage is written.

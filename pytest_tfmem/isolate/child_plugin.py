@@ -30,7 +30,6 @@ class ChildPlugin:
         self._start = start
         self._channel = channel
         self._stdout = sys.stdout
-        self._pid = os.getpid()
         self._config: pytest.Config | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-xdist, which acts on its options in this hook
@@ -57,13 +56,13 @@ class ChildPlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         chosen = identity.find(items, self._start.test_id, self._start.ordinal)
         if chosen is None:
-            self._send(wire.Refused(identity.not_found(items, self._start.test_id)))
+            self._channel.send(wire.Refused(identity.not_found(items, self._start.test_id)))
         items[:] = [] if chosen is None else [chosen]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             reason = "its file could not be collected again in a fresh process"
-            self._send(wire.Refused(reason, reports.encodable(reports.shortened(report.longreprtext, 1 << 20))))
+            self._channel.send(wire.Refused(reason, reports.encodable(reports.shortened(report.longreprtext, 1 << 20))))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside capture, whose reading of long output is not the test's
     def pytest_runtest_setup(self) -> Generator[None, object, object]:
@@ -80,30 +79,30 @@ class ChildPlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         assert self._config is not None  # noqa: S101  set before any test runs
-        self._send(wire.Reported(reports.pack(self._config, report)))
+        self._channel.send(wire.Reported(reports.pack(self._config, report)))
 
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
     ) -> None:
         del location
         if when == "runtest":  # the controller has had those of the collection
-            self._send(_packed_warning(warning_message, when, nodeid))
+            self._channel.send(_packed_warning(warning_message, when, nodeid))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._send(_packed_stop(excinfo.value))
+        self._channel.send(_packed_stop(excinfo.value))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if session.shouldstop:
-            self._send(wire.Stopped(kind="shouldstop", reason=reports.encodable(str(session.shouldstop))))
+            self._channel.send(wire.Stopped(kind="shouldstop", reason=reports.encodable(str(session.shouldstop))))
 
     def pytest_internalerror(self, excrepr: object) -> None:
         text = reports.encodable(reports.shortened(str(excrepr), 1 << 20))
-        self._send(wire.Refused("pytest failed inside in the test's process", text))
+        self._channel.send(wire.Refused("pytest failed inside in the test's process", text))
 
     def _measured(self, phase: Phase) -> Generator[None, object, object]:
         was_reset = reset_peak()
         start = read_marks(since_reset=was_reset)
-        self._send(wire.PhaseBegun(phase, start.rss))
+        self._channel.send(wire.PhaseBegun(phase, start.rss))
         began = time.perf_counter()
         try:
             result = yield
@@ -116,19 +115,11 @@ class ChildPlugin:
         return result
 
     def _phase_over(self, phase: Phase, marks: PhaseMarks, *, passed: bool) -> str:
-        self._send(wire.PhaseOver(phase, marks, passed))
-        if self._is_a_fork():
+        self._channel.send(wire.PhaseOver(phase, marks, passed))
+        if self._channel.in_fork:
             return ""
         answer = self._channel.receive()
         return answer.breach if isinstance(answer, wire.Judged) else ""
-
-    def _send(self, message: wire.Message) -> None:
-        if not self._is_a_fork():
-            self._channel.send(message)
-
-    def _is_a_fork(self) -> bool:
-        # A test that forks and lets the fork run on has pytest twice; only the first may speak.
-        return os.getpid() != self._pid
 
 
 def _marked_phase(start: Marks, began: float) -> PhaseMarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -111,12 +112,19 @@ class Channel:
 
     The child waits for whole messages (`receive`); the controller never does (`take_in`, then `next_message`):
     a child may break off in the middle of a message, and a process that it forked may hold the socket open.
+    A test that forks and lets the fork run on has all of pytest twice: only the first may speak.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._buffer = bytearray()
+        self._pid = os.getpid()
         self.ended = False
+
+    @property
+    def in_fork(self) -> bool:
+        """Whether this is the copy of it in a fork of the process that made it."""
+        return os.getpid() != self._pid
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -125,7 +133,9 @@ class Channel:
         self._socket.close()
 
     def send(self, message: Message) -> None:
-        """Write one message. Raises OSError if the other side is gone."""
+        """Write one message; nothing in a fork. Raises OSError if the other side is gone."""
+        if self.in_fork:
+            return
         frame = encode(message)
         self._socket.sendall(len(frame).to_bytes(8) + frame)
 
@@ -179,6 +189,6 @@ def decode(data: bytes) -> Message:
                 " two versions of pytest-tfmem are installed where tests look for it"
             )
         message: Message = msgspec.msgpack.decode(frame.body, type=Message)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise WireError(f"sent something that is not a message of pytest-tfmem ({error})") from error
     return message
