@@ -7,10 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import psutil
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _LAST_WORDS_SECONDS = 0.3
+_KILLED_SECONDS = 1.0  # most that the end of a killed process is waited for: one in a device's hands may not end
+_LOOK_SECONDS = 0.002
 
 
 class ChildProcess:
@@ -44,8 +50,10 @@ class ChildProcess:
         if self._popen.poll() is None:
             self._popen.kill()
         self._popen.wait()
-        for process in [*left, *self._runaways()]:
+        left += self._runaways()
+        for process in left:
             _kill(process)
+        _wait_for(left)
 
     def say_last_words(self) -> None:
         """Have a hung child write its threads' tracebacks to its standard error before it is killed.
@@ -117,9 +125,22 @@ def _signal_group(group: int, number: int) -> None:
 def _kill(process: psutil.Process) -> None:
     try:
         process.kill()
-        process.wait(1)
     except psutil.Error:
         return
+
+
+def _wait_for(killed: Sequence[psutil.Process]) -> None:
+    """Wait until they have ended. They are no children of ours: who is to reap them may do so late, or never."""
+    deadline = time.monotonic() + _KILLED_SECONDS
+    while any(_is_alive(process) for process in killed) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 _KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
