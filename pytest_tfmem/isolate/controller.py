@@ -170,21 +170,22 @@ class IsolatedTest:
     def _wait(self) -> None:
         """Wait until something arrives or a sample is due. Raises _Ended if the process ended or its time is up."""
         assert self._selector is not None  # noqa: S101  closed only after the last phase
-        seconds = min(self._sampler.wait_seconds(), max(0.0, seconds_left(self._deadline)))
-        ready = {key.data for key, _ in self._selector.select(seconds)}
-        self._sampler.sample_if_due()
-        if "channel" in ready:
-            self._child.channel.take_in()
-            if not self._child.channel.ended:
-                return
-            self._child.process.wait(_AFTER_CLOSE_SECONDS)
-        if self._child.process.returncode is not None:
-            raise _Ended(self._how_it_died(self._child.process.returncode))
-        if self._child.channel.ended:
-            raise _Ended(f"the test's process closed its connection to pytest {self._doing}, and was ended")
         if seconds_left(self._deadline) <= 0:
             self._child.process.say_last_words()
             raise _Ended(f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s, and was ended")
+        returncode = self._child.process.returncode  # asked before reading, so that its last words are read
+        seconds = min(self._sampler.wait_seconds(), max(0.0, seconds_left(self._deadline)))
+        ready = self._selector.select(0 if returncode is not None else seconds)
+        self._sampler.sample_if_due()
+        if ready:
+            self._child.channel.take_in()
+            if not self._child.channel.ended:
+                return
+            returncode = self._child.process.wait(_AFTER_CLOSE_SECONDS)
+            if returncode is None:
+                raise _Ended(f"the test's process closed its connection to pytest {self._doing}, and was ended")
+        if returncode is not None:
+            raise _Ended(self._how_it_died(returncode))
 
     def _how_it_died(self, returncode: int) -> str:
         before, now = self._oom_before, oom_kills()
