@@ -1,0 +1,424 @@
+"""What README and docs say is true: their examples run, their tables hold what the code declares, their links lead."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from pytest_tfmem import settings
+from pytest_tfmem.budgets import written
+from pytest_tfmem.budgets.file import load_budgets
+from pytest_tfmem.budgets.schema import budgets_schema
+from pytest_tfmem.cli import tfmem
+from pytest_tfmem.figures import FIGURES, Limit, Measurement, Reading, Timeline, Verdict, Waiver
+from pytest_tfmem.history.environment import Environment
+from pytest_tfmem.history.rundocument import Run, RunDocument, read_run_document
+from pytest_tfmem.isolate.runtime import ARGUMENTS
+from pytest_tfmem.isolate.spawn import TOKEN_VARIABLE
+from pytest_tfmem.measure.host import peak_error_bytes
+from pytest_tfmem.measure.nvml import gpu_names
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+
+THE_SUITE = "python -m pytest"  # what runs this test
+NOT_RUN = {
+    # Installing is what the reader's machine is for; this one has it behind it.
+    "python3 -m venv .venv": "makes the environment",
+    "python -m pip install --quiet '.[tensorflow-cpu]'": "installs",
+    "python -m pip install --quiet --upgrade pip": "installs",
+    "python -m pip install --quiet --editable . --group test": "installs",
+    "pip install 'pytest-tfmem[tensorflow-gpu]'": "installs",
+    "pip install 'pytest-tfmem[tensorflow-cpu]'": "installs",
+    "pip install pytest-tfmem": "installs",
+    "pip install tox": "installs",
+    THE_SUITE: "it is what runs this",
+    "tox -p auto": "the suite, many times over",
+}
+A_SMALL_TEST = """
+import pytest
+
+@pytest.mark.memory_budget(rss_growth="64 MiB")
+def test_small():
+    assert len(bytearray(8 << 20)) == 8 << 20
+"""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A fenced block of a page: its language, its text and the line on which that begins."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+    @property
+    def commands(self) -> list[str]:
+        """What one types: in a console behind a `$`, in bash every line."""
+        lines = [line.removeprefix("$ ") for line in self.text.splitlines() if self.is_typed(line)]
+        return [shlex.join(shlex.split(part, comments=True)) for line in lines for part in line.split(" && ")]
+
+    @property
+    def output(self) -> str:
+        return "\n".join(line for line in self.text.splitlines() if not self.is_typed(line))
+
+    def is_typed(self, line: str) -> bool:
+        return self.language == "bash" or line.startswith("$ ")
+
+
+def examples_of(page: Path) -> list[Example]:
+    found: list[Example] = []
+    lines = page.read_text(encoding="utf-8").splitlines()
+    opened: int | None = None
+    for number, line in enumerate(lines):
+        if opened is None and line.startswith("```"):
+            opened = number
+        elif opened is not None and line.startswith("```"):
+            text = "\n".join(lines[opened + 1 : number])
+            found.append(Example(page, opened + 2, lines[opened].removeprefix("```"), text))
+            opened = None
+    assert opened is None, f"{page.name}:{opened}: this block has no end"
+    return found
+
+
+EXAMPLES = [example for page in PAGES for example in examples_of(page)]
+
+
+def of_language(*languages: str) -> pytest.MarkDecorator:
+    chosen = [example for example in EXAMPLES if example.language in languages]
+    return pytest.mark.parametrize("example", chosen, ids=str)
+
+
+def prose(page: Path) -> str:
+    """The page without its examples, in which nothing is a link or a heading."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+# --- examples -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path):
+    """This repository as a reader has it, with the examples, and with one small test in place of its own."""
+    for name in ("budgets.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_small.py").write_text(A_SMALL_TEST)
+    return tmp_path
+
+
+def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """What comes of a command line of a page, with this interpreter in place of the reader's."""
+    words = shlex.split(command)
+    variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+    program, *arguments = words[len(variables) :]
+    # Other plugins add to what pytest prints, and change the order of tests; in CI pytest cuts no lines.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
+    environment |= {"PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:hypothesispytest", "COLUMNS": "100"}
+    return subprocess.run(
+        [*interpreter(program), *arguments],
+        cwd=directory,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def interpreter(program: str) -> list[str]:
+    """A program that a page names, as this environment has it."""
+    if program in {"python", "python3", ".venv/bin/python"}:
+        return [sys.executable]
+    return [sys.executable, "-m", {"tfmem": "pytest_tfmem"}.get(program, program)]
+
+
+def is_run(command: str) -> bool:
+    return command.replace(".venv/bin/", "") not in NOT_RUN
+
+
+def words_of(output: str) -> list[str]:
+    """The words of pytest's output that are the same on every machine: no numbers, no units, no rules."""
+    good = re.sub(r"(exact|lower-bound, too low by at most \S+ [KMG]?i?B)(?=;)", "GOOD", output)
+    good = re.sub(r"\b(exact|lower-bound)\b", "GOOD", good)
+    good = re.sub(r"no GPU|this version does not measure it", "WHY", good)
+    good = re.sub(r"\(\d+:\d\d:\d\d\)|[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
+    return [word for word in good.split() if not re.fullmatch(r"[=_-]{2,}", word)]
+
+
+def test_every_example_is_of_a_kind_that_is_tested():
+    kinds = {"python", "yaml", "console", "bash", "ini", "toml", "json"}
+    assert [(str(example), example.language) for example in EXAMPLES if example.language not in kinds] == []
+
+
+@of_language("python")
+def test_python_examples_pass_as_tests(example, pytester):
+    pytester.makepyfile(test_example=example.text)
+    result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:randomly", "-p", "no:asyncio")
+    outcomes = result.parseoutcomes()
+    assert result.ret == 0
+    assert outcomes.get("passed", 0) + outcomes.get("xfailed", 0) == example.text.count("\ndef test_")
+    assert "memory budgets" in result.stdout.str(), "no test of the example was measured"
+
+
+@of_language("yaml")
+def test_yaml_examples_are_budgets(example, tmp_path):
+    path = tmp_path / "budgets.yaml"
+    path.write_text(example.text, encoding="utf-8")
+    assert load_budgets(path, shown=str(example)).entries
+    Draft202012Validator(budgets_schema()).validate(yaml.load(example.text, Loader=yaml.BaseLoader) | {"version": 1})
+
+
+@of_language("bash", "console")
+def test_commands_do_what_the_page_says(example, project):
+    for command in filter(is_run, example.commands):
+        result = run(command, project)
+        fails = "FAILED" in example.output
+        assert result.returncode == fails, f"{command}\n{result.stdout}\n{result.stderr}"
+        if example.output and not gpu_names():  # the page shows a machine without one
+            assert words_of(result.stdout) == words_of(example.output), result.stdout
+
+
+def test_commands_that_are_not_run_are_still_in_the_pages():
+    typed = {command.replace(".venv/bin/", "") for example in EXAMPLES for command in example.commands}
+    assert set(NOT_RUN) - typed == set()
+
+
+@of_language("ini", "toml")
+def test_settings_are_taken_by_pytest(example, pytester):
+    name = "pyproject.toml" if example.language == "toml" else "pytest.ini"
+    read = tomllib.loads if example.language == "toml" else configparser.ConfigParser().read_string
+    tables = read(example.text)
+    named = budgets_named(tables or {})
+    if named:
+        pytester.makefile(".yaml", **{named.removesuffix(".yaml"): "version: 1\n"})
+    pytester.path.joinpath(name).write_text(example.text, encoding="utf-8")
+    result = pytester.runpytest_subprocess("--strict-config", "-p", "no:randomly", "-p", "no:asyncio")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    coverage_takes(pytester.path / name)
+
+
+def budgets_named(tables: dict) -> str:
+    return tables.get("tool", {}).get("pytest", {}).get("ini_options", {}).get("tfmem_budgets", "")
+
+
+def coverage_takes(path: Path) -> None:
+    coverage = pytest.importorskip("coverage")
+    assert coverage.Coverage(config_file=str(path), messages=False).get_option("run:patch") is not ...
+
+
+@of_language("json")
+def test_run_documents_are_read(example, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(example.text, encoding="utf-8")
+    (test,) = read_run_document(path).tests
+    assert set(test.verdicts) == set(test.limits)
+
+
+# --- what must be the same in two places --------------------------------------------------------------------------
+
+
+def test_the_second_command_of_the_readme_is_what_ci_runs():
+    script = ROOT.joinpath(".ci", "run").read_text(encoding="utf-8").splitlines()
+    (command,) = [line for line in script if line.startswith("python3 -m venv")]
+    set_up = [line for line in ROOT.joinpath("README.md").read_text(encoding="utf-8").splitlines() if "venv .venv" in line]
+    assert len(set_up) == 2
+    assert set_up[1] == command
+
+
+def links() -> list:
+    found = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)\s]+)\)", prose(page))]
+    return [pytest.param(page, target, id=f"{page.name}-{target}") for page, target in found if "://" not in target]
+
+
+@pytest.mark.parametrize(("page", "target"), links())
+def test_links_lead_somewhere(page, target):
+    path, _, anchor = target.partition("#")
+    found = (page.parent / path) if path else page
+    assert found.exists()
+    if anchor:
+        assert anchor in anchors(found)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the first table below a heading, each a list of its cells, without the head."""
+    below = re.split(rf"^#+ {re.escape(heading)}$", prose(ROOT / page), flags=re.MULTILINE)[1]
+    rows = re.search(r"(?:^\|.*\|$\n)+", below, flags=re.MULTILINE)
+    assert rows, f"{page} has no table below {heading!r}"
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[0].splitlines()[2:]]
+
+
+def test_tables_are_read_by_their_cells():
+    assert table("docs/measuring.md", "Measuring")[0] == ["`exact`", "the counter is exact"]
+
+
+def names(cells: list[str]) -> list[str]:
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def first_names(page: str, heading: str) -> list[str]:
+    return names([row[0] for row in table(page, heading)])
+
+
+def of_row(page: str, heading: str, row: str) -> list[str]:
+    """What the row of this name lists, without what it says in brackets."""
+    (cells,) = [cells for cells in table(page, heading) if cells[0].strip("`") == row]
+    return names([re.sub(r"\([^)]*\)", "", cells[1])])
+
+
+@pytest.mark.parametrize(("page", "heading"), [("README.md", "What is measured"), ("docs/reference.md", "Figures")])
+def test_the_tables_of_figures_have_every_figure(page, heading):
+    assert first_names(page, heading) == list(FIGURES)
+
+
+class Declared:
+    """Stands in for pytest's parser and keeps what is declared to it."""
+
+    def __init__(self):
+        self.options = {}
+        self.inis = {}
+
+    def getgroup(self, *_):
+        return self
+
+    def addoption(self, option, *, dest, default, help, metavar=None, **_):  # noqa: A002  pytest's name
+        assert default is None
+        self.options[dest] = f"{option}={metavar}" if metavar else option
+
+    def addini(self, name, help, *, default, **_):  # noqa: A002  pytest's name
+        found = re.search(r"\(default: (.*)\)$", help)
+        self.inis[name] = found[1] if found else str(default).lower()
+
+
+def test_the_table_of_options_is_what_is_declared():
+    declared = Declared()
+    settings.declare(declared)
+    expected = [
+        (declared.options.get(name, ""), name, default.replace("none", "off") if is_switch(name) else default)
+        for name, default in declared.inis.items()
+    ]
+    shown = [("".join(names([option])), *names([ini]), default) for option, ini, default, _ in options_table()]
+    assert shown == expected
+
+
+def options_table() -> list[list[str]]:
+    return [row if len(row) == 4 else ["", *row] for row in table("docs/reference.md", "Options")]
+
+
+def is_switch(name: str) -> bool:
+    return name in {"tfmem_all", "no_tfmem"}
+
+
+def test_the_defaults_of_the_table_hold(pytester):
+    found = settings.read_settings(pytester.parseconfig("-p", "no:asyncio"))
+    assert (found.budgets, found.allocator, found.timeout_seconds, found.json) == (None, None, None, None)
+    assert (found.gpu, found.interval_seconds, found.measure_all, found.in_process) == ("auto", 0.02, False, "")
+    assert found.junit_properties
+
+
+def fields(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("the document", ["schema", *fields(RunDocument)]),
+        ("run", fields(Run)),
+        ("a limit", fields(Limit)),
+        ("a waiver", fields(Waiver)),
+        ("timeline", fields(Timeline)),
+        ("environment", fields(Environment)),
+        ("a test", fields(Measurement)),
+        ("a reading", [*fields(Reading), "not_measured"]),
+    ],
+)
+def test_the_fields_of_the_run_document_are_listed(row, expected):
+    assert sorted(of_row("docs/reference.md", "The run document", row)) == sorted(expected)
+
+
+def test_the_arguments_of_the_markers_are_listed():
+    assert first_names("docs/reference.md", "tf_runtime") == list(ARGUMENTS)
+    assert first_names("docs/reference.md", "memory_budget") == ["level", "timeout"]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ("the file", written.WrittenFile),
+        ("defaults", written.WrittenDefaults),
+        ("a profile", written.WrittenProfile),
+        ("a budget", written.WrittenEntry),
+        ("a limit", written.WrittenLimit),
+        ("a waiver", written.WrittenWaiver),
+    ],
+)
+def test_the_keys_of_budgets_yaml_are_listed(row, kind):
+    assert of_row("docs/reference.md", "budgets.yaml", row) == [key for key in written.keys(kind) if key not in FIGURES]
+
+
+def test_every_verdict_is_explained():
+    assert sorted(first_names("docs/reference.md", "Verdicts")) == sorted(get_args(Verdict))
+
+
+def test_every_command_is_in_the_reference():
+    shown = {name.split()[1] for name in first_names("docs/reference.md", "The command tfmem")}
+    assert shown == set(tfmem.commands)
+
+
+def test_the_variable_that_marks_a_tests_process_is_named_as_it_is():
+    assert TOKEN_VARIABLE in first_names("docs/reference.md", "Environment variables")
+
+
+def test_the_largest_errors_are_those_that_readings_carry():
+    rows = table("docs/measuring.md", "Host memory on Linux")
+    shown = {int(cpus): size for cpus, size in rows}
+    expected = {cpus: peak_error_bytes(cpus, cpus, 4096) for cpus in shown}
+    assert {cpus: int(float(size.split()[0]) * {"KiB": 1 << 10, "MiB": 1 << 20}[size.split()[1]]) for cpus, size in shown.items()} == expected
+
+
+def steps() -> list[str]:
+    text = prose(ROOT / "docs" / "how-it-works.md")
+    return re.findall(r"^\d+\. .*?(?=^\d+\. |^\S|\Z)", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_every_step_of_a_tests_life_names_a_module_that_exists():
+    assert len(steps()) == 15
+    for step in steps():
+        modules = re.findall(r"`((?:\w+/)?\w+\.py)`", step)
+        elsewhere = {"conftest.py"}
+        assert set(modules) - elsewhere, step
+        assert [name for name in modules if not (ROOT / "pytest_tfmem" / name).exists()] == []
+
+
+def test_no_page_speaks_of_what_is_not_there():
+    for page in PAGES:
+        for path in re.findall(r"`((?:pytest_tfmem|tests|examples|benchmarks|docs)/[\w/.-]+)`", prose(page)):
+            assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
