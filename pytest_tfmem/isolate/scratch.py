@@ -26,7 +26,7 @@ class Scratch:
         self._is_given = bool(basetemp)
         # Beside the user's --basetemp: pytest empties that one when a test of its own process first asks for a folder.
         usual = Path(tempfile.gettempdir(), f"pytest-tfmem-of-{_user()}")
-        self._parent = Path(f"{basetemp}-tfmem") if basetemp else usual
+        self._parent = Path(f"{os.path.abspath(basetemp)}-tfmem") if basetemp else usual
         self._root: Path | None = None
         self._used = 0
 
