@@ -18,7 +18,7 @@ NOISE = MIB  # what the interpreter itself may take between two readings
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own counters")
 exact_kernel = pytest.mark.skipif(
-    sys.platform != "linux" or host._linux_version() < (6, 17), reason="before Linux 6.17 VmRSS is itself approximate"
+    sys.platform != "linux" or host.linux_version() < (6, 17), reason="before Linux 6.17 VmRSS is itself approximate"
 )
 
 
@@ -83,6 +83,13 @@ def test_what_is_still_held_at_the_end_is_read_exactly(child):
     assert after["peak"] == after["rss"]
     assert after["exact_now"] is True
     assert SPIKE <= after["rss"] - before["rss"] < SPIKE + NOISE
+
+
+@linux
+@pytest.mark.parametrize("size", [40 << 10, 200 << 10, 2 * MIB])
+def test_a_spike_too_small_for_the_mark_is_missed_by_no_more_than_the_stated_error(child, size):
+    before, after = marks_of(child, f"touched({size}).close()")
+    assert after["peak"] - before["rss"] >= size - after["error"]
 
 
 @linux
@@ -185,7 +192,7 @@ def test_a_process_may_call_itself_what_it_likes(command):
 )
 def test_a_kernels_version_is_read_from_its_release(monkeypatch, release, version):
     monkeypatch.setattr(host.platform, "release", lambda: release)
-    assert host._linux_version() == version
+    assert host.linux_version() == version
 
 
 def test_where_there_is_no_proc_the_peak_is_the_processs_own_since_it_began(monkeypatch):

@@ -75,6 +75,14 @@ def test_growth_from_an_estimate_has_both_errors():
     )
 
 
+def test_growth_up_to_a_mark_that_could_not_be_reset_is_an_upper_bound():
+    before = marks(1200, error=None, exact_now=False, since_reset=False)
+    read = host_readings(phases(marks(5000, error=None, exact_now=False, since_reset=False), before=before), samples())
+    assert read["rss_growth"] == Reading(
+        bytes=3800, exactness="upper-bound", source="VmHWM since the process began - VmRSS before setup"
+    )
+
+
 def test_a_test_that_grows_by_nothing_has_grown_by_nothing():
     read = host_readings(phases(marks(900), before=marks(1000)), samples())
     assert read["rss_growth"].bytes == 0

@@ -1,0 +1,279 @@
+"""Messages between controller and child: whole, in pieces, broken off, and nonsense."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_tfmem.figures import PHASES, Marks, PhaseMarks
+from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.runtime import ALLOCATORS, Runtime
+from pytest_tfmem.isolate.wire import Channel, WireError, decode, encode
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+sizes = st.integers(0, 1 << 62)
+phases = st.sampled_from(PHASES)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False) | texts,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(texts, values, max_size=3),
+    max_leaves=8,
+)
+marks = st.builds(
+    Marks,
+    peak=sizes,
+    rss=sizes,
+    file=st.none() | sizes,
+    shmem=st.none() | sizes,
+    error=st.none() | sizes,
+    exact_now=st.booleans(),
+    since_reset=st.booleans(),
+    source=texts,
+)
+runtimes = st.builds(
+    Runtime,
+    allocator=st.none() | st.sampled_from(ALLOCATORS),
+    memory_limit_bytes=st.none() | sizes,
+    gpus=st.none() | sizes,
+    jit=st.none() | st.booleans(),
+    precision=st.none() | texts,
+    cpu_allocator=st.sampled_from([None, "bfc", "default"]),
+    logical_devices=st.dictionaries(texts, sizes, max_size=2),
+    env=st.dictionaries(texts, st.none() | texts, max_size=2),
+)
+messages = st.one_of(
+    st.builds(
+        wire.Start,
+        test_id=texts,
+        ordinal=sizes,
+        path=st.binary(max_size=9),
+        arguments=st.lists(st.binary(max_size=9), max_size=3),
+        argv=st.lists(st.binary(max_size=9), max_size=3),
+        basetemp=st.binary(max_size=9),
+        workerinput=st.none() | st.dictionaries(texts, plain, max_size=2),
+        runtime=runtimes,
+    ),
+    st.builds(wire.Judged, texts),
+    st.builds(wire.PhaseBegun, phases, sizes),
+    st.builds(
+        wire.PhaseOver,
+        phases,
+        st.builds(PhaseMarks, start=marks, end=marks, seconds=st.floats(0, 1e9)),
+        st.booleans(),
+    ),
+    st.builds(wire.Reported, st.dictionaries(texts, plain, max_size=3)),
+    st.builds(
+        wire.Warned,
+        text=texts,
+        category=texts,
+        category_module=texts,
+        filename=texts,
+        lineno=sizes,
+        when=texts,
+        nodeid=texts,
+    ),
+    st.builds(wire.Refused, texts, texts),
+    st.builds(wire.Stopped, kind=texts, reason=texts, returncode=st.none() | st.integers(-255, 255)),
+    st.just(wire.Done()),
+)
+A_MESSAGE = wire.Refused("no such test", "detail")
+PREFIX = "sent something that is not a message of pytest-tfmem "
+
+
+def framed(*sent):
+    """The bytes that travel."""
+    return b"".join(len(encode(message)).to_bytes(8) + encode(message) for message in sent)
+
+
+@pytest.fixture
+def connected():
+    """A channel, and the plain socket at its other end."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Channel(ours), theirs
+
+
+def taken_in(channel):
+    """All messages that have arrived whole."""
+    channel.take_in()
+    return list(iter(channel.next_message, None))
+
+
+@given(messages)
+def test_what_is_encoded_is_decoded(message):
+    assert decode(encode(message)) == message
+
+
+@given(st.lists(messages, max_size=4), st.data())
+def test_messages_arrive_in_order_however_they_are_cut(sent, data):
+    travelling = framed(*sent)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(travelling)), max_size=9)) | {0, len(travelling)})
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(ours)
+        received = []
+        for begin, end in itertools.pairwise(cuts):
+            theirs.sendall(travelling[begin:end])
+            received += taken_in(channel)
+    assert received == sent
+    assert channel.ended is False
+
+
+def test_a_message_that_arrives_byte_by_byte_is_not_there_before_its_last(connected):
+    channel, theirs = connected
+    travelling = framed(A_MESSAGE, wire.Done())
+    arrived = []
+    for position in range(len(travelling)):
+        theirs.sendall(travelling[position : position + 1])
+        arrived.append(taken_in(channel))
+    first_end = len(framed(A_MESSAGE)) - 1
+    assert {position: messages for position, messages in enumerate(arrived) if messages} == {
+        first_end: [A_MESSAGE],
+        len(travelling) - 1: [wire.Done()],
+    }
+
+
+def test_what_one_side_sends_the_other_receives(connected):
+    channel, theirs = connected
+    channel.send(A_MESSAGE)
+    channel.send(wire.Done())
+    channel.close()
+    other = Channel(theirs)
+    assert [other.receive(), other.receive()] == [A_MESSAGE, wire.Done()]
+    with pytest.raises(EOFError):
+        other.receive()
+    assert other.ended is True
+
+
+def test_a_message_of_many_megabytes_arrives(connected):
+    channel, theirs = connected
+    sent = wire.Reported({"sections": "x" * (8 << 20)})
+    travelling = memoryview(framed(sent))
+    theirs.setblocking(False)
+    received = []
+    while not received:
+        if travelling:
+            travelling = travelling[theirs.send(travelling) :]
+        received = taken_in(channel)
+    assert received == [sent]
+
+
+@pytest.mark.parametrize("kept", [1, 7, 8, 9, len(framed(A_MESSAGE)) - 1])
+def test_an_end_in_the_middle_of_a_message_is_said_to_be_one(connected, kept):
+    channel, theirs = connected
+    theirs.sendall(framed(wire.Done()) + framed(A_MESSAGE)[:kept])
+    theirs.close()
+    assert channel.receive() == wire.Done()
+    with pytest.raises(WireError) as broken:
+        channel.receive()
+    assert str(broken.value) == "broke off in the middle of a message"
+
+
+def test_an_end_between_messages_is_an_end(connected):
+    channel, theirs = connected
+    theirs.sendall(framed(A_MESSAGE))
+    theirs.close()
+    assert taken_in(channel) == [A_MESSAGE]
+    assert taken_in(channel) == []
+    assert channel.ended is True
+
+
+def test_a_connection_that_is_reset_is_at_its_end():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+    with ours:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with a reset
+        theirs.close()
+        channel = Channel(ours)
+        channel.take_in()
+        assert channel.ended is True
+        assert channel.next_message() is None
+
+
+def test_a_length_beyond_what_a_message_may_have_is_refused_before_it_is_awaited(connected):
+    channel, theirs = connected
+    theirs.sendall((wire.MOST_BYTES + 1).to_bytes(8))
+    channel.take_in()
+    with pytest.raises(WireError) as refused:
+        channel.next_message()
+    assert str(refused.value) == "sent a message of 268435457 bytes, more than one may have"
+
+
+def test_the_longest_message_is_awaited(connected):
+    channel, theirs = connected
+    theirs.sendall(wire.MOST_BYTES.to_bytes(8))
+    channel.take_in()
+    assert channel.next_message() is None
+
+
+def test_text_printed_into_the_socket_is_refused(connected):
+    channel, theirs = connected
+    theirs.sendall(b"Hello, world!\n")
+    channel.take_in()
+    with pytest.raises(WireError, match="more than one may have"):
+        channel.next_message()
+
+
+def test_another_version_is_told_with_its_cause():
+    other = msgspec.msgpack.encode(wire.Frame(wire.SCHEMA + 1, msgspec.Raw(msgspec.msgpack.encode({"new": 1}))))
+    with pytest.raises(WireError) as refused:
+        decode(other)
+    assert str(refused.value) == (
+        "speaks version 2 of pytest-tfmem's messages and pytest version 1:"
+        " two versions of pytest-tfmem are installed where tests look for it"
+    )
+
+
+@given(st.binary(max_size=60))
+@example(b"")
+@example(b"\xc1")
+@example(b"\x92\x01\xc1")
+def test_garbage_is_refused_whatever_it_is(data):
+    with pytest.raises(WireError):
+        decode(data)
+
+
+@given(messages, st.data())
+def test_a_message_with_a_byte_changed_is_a_message_or_refused(message, data):
+    changed = bytearray(encode(message))
+    changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode(bytes(changed))
+    except WireError:
+        return
+    assert isinstance(decoded, wire.Message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x91" * 200_000,
+        b"\x81\xa4type" * 100_000,
+        b"\x82\xa4type\xa8Reported\xa6report\x81\xa1x" + b"\x91" * 100_000 + b"\xc0",
+    ],
+    ids=["lists", "mappings", "a report"],
+)
+def test_what_is_nested_without_end_is_refused(body):
+    with pytest.raises(WireError):
+        decode(b"\x92\x01" + body)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"type": "Nothing"}, "Invalid value 'Nothing' - at `$.type`"),
+        ({"type": "Judged"}, "Object missing required field `breach`"),
+        ({"type": "Judged", "breach": 1}, "Expected `str`, got `int` - at `$.breach`"),
+        ({"type": "PhaseBegun", "phase": "lunch", "resident_bytes": 1}, "Invalid enum value 'lunch' - at `$.phase`"),
+        (1, "Expected `object`, got `int`"),
+    ],
+)
+def test_a_message_with_a_wrong_value_is_refused_with_its_path(body, why):
+    with pytest.raises(WireError) as refused:
+        decode(msgspec.msgpack.encode(wire.Frame(wire.SCHEMA, msgspec.Raw(msgspec.msgpack.encode(body)))))
+    assert str(refused.value) == f"{PREFIX}({why})"
