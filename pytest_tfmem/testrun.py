@@ -70,6 +70,7 @@ class TestRun:
         self._test = IsolatedTest(
             _order(item, request, settings, basetemp),
             judge=self._breach,
+            restore=lambda data: replay.restored(item, data),
             deliver=lambda said: replay.deliver(item, said),
         )
 
@@ -89,7 +90,7 @@ class TestRun:
         self.report = None
         result = self._test.run_phase(phase)
         if result.report is not None:
-            self.report = replay.restored(self._item, result.report)
+            self.report = result.report
             self._note_outcome(self.report)
         if result.stop is not None:
             replay.stop(self._item.session, result.stop)

@@ -31,6 +31,7 @@ class ChildPlugin:
         self._channel = channel
         self._stdout = sys.stdout
         self._config: pytest.Config | None = None
+        self._chosen: pytest.Item | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-xdist, which acts on its options in this hook
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
@@ -58,6 +59,7 @@ class ChildPlugin:
         if chosen is None:
             self._channel.send(wire.Refused(identity.not_found(items, self._start.test_id)))
         items[:] = [] if chosen is None else [chosen]
+        self._chosen = chosen
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -65,7 +67,9 @@ class ChildPlugin:
             self._channel.send(wire.Refused(reason, reports.encodable(reports.shortened(report.longreprtext, 1 << 20))))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside capture, whose reading of long output is not the test's
-    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        if item is not self._chosen:
+            self._channel.send(wire.Refused("another test came to run in its place", reports.encodable(item.nodeid)))
         return (yield from self._measured("setup"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # the same

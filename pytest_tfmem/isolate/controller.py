@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import pytest
+
     from pytest_tfmem.figures import Phase, PhaseMarks
     from pytest_tfmem.measure.sampler import Samples
 
@@ -48,7 +50,7 @@ class PhaseResult:
     the session to end.
     """
 
-    report: dict[str, Any] | None = None
+    report: pytest.TestReport | None = None
     failure: str = ""
     detail: str = ""
     stop: wire.Stopped | None = None
@@ -72,12 +74,21 @@ class IsolatedTest:
     """One test in a fresh process, carried through its phases. `close` ends everything, whatever happened.
 
     `judge(phase)` is asked at the end of call and of teardown and answers with the text of a breach or with nothing;
-    `deliver(message)` gets what the child says beside its phases: subtests' reports and warnings.
+    `restore(data)` makes a phase's report of what arrived; `deliver(message)` gets what the child says beside its
+    phases: subtests' reports and warnings. The last two raise wire.WireError for what is no report.
     """
 
-    def __init__(self, order: Order, *, judge: Callable[[Phase], str], deliver: Callable[[wire.Message], None]) -> None:
+    def __init__(
+        self,
+        order: Order,
+        *,
+        judge: Callable[[Phase], str],
+        restore: Callable[[dict[str, Any]], pytest.TestReport],
+        deliver: Callable[[wire.Message], None],
+    ) -> None:
         self._order = order
         self._judge = judge
+        self._restore = restore
         self._deliver = deliver
         self._oom_before = oom_kills()
         self._child = _start(order)
@@ -119,11 +130,15 @@ class IsolatedTest:
             self._child.close()
 
     def _run_phase(self, phase: Phase) -> PhaseResult:
-        report: dict[str, Any] | None = None
+        report: pytest.TestReport | None = None
         while True:
             message = self._next_message()
             if isinstance(message, wire.Reported) and reports.is_of_phase(message.report, phase):
-                report = message.report
+                report = self._restore(message.report)
+                if report.passed and phase not in self.observed.phases:
+                    raise wire.WireError(
+                        f"reported that {phase} passed, which it has not run: some plugin runs tests itself"
+                    )
                 if phase != "teardown":
                     return PhaseResult(report=report)
             elif isinstance(message, wire.Refused):
@@ -192,7 +207,7 @@ class IsolatedTest:
         oom = before is not None and now is not None and now > before
         return death.describe(returncode, self._doing, oom=oom)
 
-    def _ended_well(self, report: dict[str, Any] | None) -> PhaseResult:
+    def _ended_well(self, report: pytest.TestReport | None) -> PhaseResult:
         returncode = self._child.process.wait(EXIT_SECONDS)
         if self._stop is not None and report is None:
             self.close()

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 def restored(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
-    """The packed report as a report of `item`, under the name that the item has here."""
-    report = reports.unpack(item.config, data)
-    report.nodeid = item.nodeid
+    """The packed report as a report of `item`, under the name that the item has here. Raises wire.WireError."""
+    try:
+        report = reports.unpack(item.config, data)
+        report.nodeid = item.nodeid
+    except Exception as error:  # what it sends is not believed, and plugins read reports of their own
+        raise wire.WireError(f"sent a report that pytest cannot read ({type(error).__name__}: {error})") from error
     return report
 
 
