@@ -7,7 +7,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     isolate
     history
     report
-    settings plugin cli
+    settings plugin check doctor cli
 
 What each room knows:
 
@@ -21,6 +21,8 @@ What each room knows:
     report    for people: the pytest summary, failures, JUnit properties
     settings  every option and ini key, declared once and read once
     plugin    pytest's hooks, each an adapter
+    check     budgets.yaml and the markers, held against the tests that there are
+    doctor    what this machine can measure, how exactly, and what would give more
     cli       the command `tfmem`
 
 PYTEST_DONT_REWRITE: there are no tests in here, and in a test's process this package is loaded before pytest, which

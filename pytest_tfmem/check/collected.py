@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_tfmem.budgets.marker import MarkerBudget
-from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.check.pytest_process import command, reason
+from pytest_tfmem.errors import TfmemError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# -P, and our own sys.path: `tfmem check` then finds what `pytest` finds, and `python -m pytest_tfmem check` what
-# `python -m pytest` finds, the current directory included.
-_COLLECT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import pytest; sys.exit(pytest.main())"
 _REFUSED = (3, 4)  # pytest.ExitCode: an internal error, a usage error
-_INTERNAL = "INTERNALERROR> "
-_CONFTEST = "ImportError while loading conftest"  # of whatever an import of it raises
 
 
 class CollectedTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,38 +68,22 @@ def collect(pytest_arguments: Sequence[str], budgets: Path | None) -> Collected:
     with tempfile.TemporaryDirectory(prefix="tfmem-check-") as folder:
         path = Path(folder, "collected.json")
         ended = subprocess.run(  # noqa: S603  our own interpreter, our own statement
-            _command(path, pytest_arguments, budgets), capture_output=True, check=False, stdin=subprocess.DEVNULL
+            command(_arguments(path, pytest_arguments, budgets)),
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         collected = msgspec.json.decode(path.read_bytes(), type=Collected) if path.exists() else None
     if collected is not None and collected.mistake:
         raise TfmemError(collected.mistake)
     # pytest also finishes a collection of paths that are not there, and only then complains.
     if collected is None or ended.returncode in _REFUSED:
-        raise CouldNotCollectError(_reason(ended))
+        raise CouldNotCollectError(f"pytest could not collect the tests: {reason(ended)}")
     return collected
 
 
-def _command(path: Path, pytest_arguments: Sequence[str], budgets: Path | None) -> list[str]:
+def _arguments(path: Path, pytest_arguments: Sequence[str], budgets: Path | None) -> list[str]:
     # "tfmem" by name: it is then loaded even if PYTEST_DISABLE_PLUGIN_AUTOLOAD is set.
     ours = ["-p", "tfmem", "-p", "pytest_tfmem.check.collecting", f"--tfmem-collected={path}", "--collect-only", "-qq"]
     named = [] if budgets is None else [f"--tfmem-budgets={budgets}"]
-    interpreter = [sys.executable, "-P", "-c", _COLLECT, json.dumps(sys.path)]
-    return [*interpreter, *ours, *named, "--color=no", *pytest_arguments]
-
-
-def _reason(ended: subprocess.CompletedProcess[bytes]) -> str:
-    """The line of pytest's output that says what was wrong, by pytest's own habits."""
-    said = [*_lines(ended.stderr), *_lines(ended.stdout)]
-    # argparse: "ERROR: usage: ..." and, below it, "PROGRAM: error: unrecognized arguments: ..."
-    telling = [line.partition(": error: ")[2] for line in said if ": error: " in line]
-    telling += [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
-    raised = [line.removeprefix("E ").strip() for line in said if line.startswith("E ")]
-    telling += [" ".join([line, *raised[:1]]) for line in said if line.startswith(_CONFTEST)]
-    telling += [line.removeprefix(_INTERNAL) for line in said if line.startswith(_INTERNAL)][-1:]
-    telling += said[-1:]
-    line = one_line(telling[0]) if telling else f"it ended with status {ended.returncode} and said nothing"
-    return f"pytest could not collect the tests: {line}"
-
-
-def _lines(output: bytes) -> list[str]:
-    return [line.strip() for line in output.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    return [*ours, *named, "--color=no", *pytest_arguments]

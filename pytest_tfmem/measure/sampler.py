@@ -82,7 +82,7 @@ class Sampler:
 
     def __init__(self, pid: int, interval_seconds: float) -> None:
         self.samples = Samples(interval_seconds)
-        self._tree = _ProcTree(pid) if _lists_children() else _PsutilTree(pid)
+        self._tree = _ProcTree(pid) if lists_children() else _PsutilTree(pid)
         self._interval = interval_seconds
         self._began = time.monotonic()
         self._due_at = self._began
@@ -149,7 +149,8 @@ class _PsutilTree:
         return own, None, tree
 
 
-def _lists_children() -> bool:
+def lists_children() -> bool:
+    """Whether this system lists the children of each thread, so that the sampler need not look at every process."""
     # Linux built without CONFIG_PROC_CHILDREN has no such file.
     return HAS_PROC and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 

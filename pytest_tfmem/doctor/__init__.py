@@ -1,0 +1,1 @@
+"""`tfmem doctor`: what this machine can measure, how exactly, and what would give more."""
