@@ -33,8 +33,6 @@ _NEUTRAL: dict[str, Any] = {
     "stepwise_reset": False,
     "cacheclear": False,
     "cacheshow": None,
-    # repeating (pytest-rerunfailures; its marker is handled by taking the plugin out)
-    "reruns": None,
     # writing down
     "xmlpath": None,
     "report_log": None,
@@ -54,7 +52,7 @@ _NEUTRAL: dict[str, Any] = {
 }
 
 # Plugins that keep books about the whole session, by the names under which they are registered.
-_BOOKKEEPERS = ("lfplugin", "nfplugin", "stepwiseplugin", "rerunfailures")
+_BOOKKEEPERS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 
 def child_arguments(config: pytest.Config) -> list[str]:
@@ -81,6 +79,11 @@ def neutralise(config: pytest.Config, *, path: str, basetemp: str, workerinput: 
     neutralise_options(config)
     config.option.basetemp = basetemp
     config.args = [path]
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        # Before it is configured: it would start a server, in a thread of the test's process. Its option has been
+        # read; its marker is known to --strict-markers from here.
+        config.pluginmanager.unregister(name="rerunfailures")
+        config.addinivalue_line("markers", "flaky: tests are run again by the controller")
     if workerinput is not None:
         # What pytest-xdist sets in its workers, so that `worker_id` and plugins see the same worker here.
         config.workerinput = dict(workerinput)  # type: ignore[attr-defined]  # the name that plugins look for

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -41,7 +43,7 @@ class ChildPlugin:
         arguments.neutralise(config, path=path, basetemp=basetemp, workerinput=start.workerinput)
         # The terminal's reporter takes sys.stdout as it finds it when it is configured. Nobody is to read this one.
         self._stdout = sys.stdout
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        with _Nowhere() as nowhere:
             sys.stdout = nowhere
             try:
                 return (yield)
@@ -124,6 +126,21 @@ class ChildPlugin:
             return ""
         answer = self._channel.receive()
         return answer.breach if isinstance(answer, wire.Judged) else ""
+
+
+class _Nowhere(io.TextIOWrapper):
+    """Where pytest's terminal leads in this process: nobody is to read it.
+
+    But what another thread writes there are last words: pytest-timeout's timer does, and then ends the process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(open(os.devnull, "wb"), encoding="utf-8")  # noqa: SIM115  closed with this
+
+    def write(self, text: str) -> int:
+        if threading.current_thread() is threading.main_thread() or sys.__stderr__ is None:
+            return super().write(text)
+        return sys.__stderr__.write(text)
 
 
 def _marked_phase(start: Marks, began: float) -> PhaseMarks:
