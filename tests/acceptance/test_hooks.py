@@ -17,8 +17,8 @@ def test_runtest_hooks_of_nested_conftests_are_called_in_the_tests_process_only(
     there = project.run()
     assert there.outcomes == here.outcomes
     assert there.notes == here.notes
-    assert there.notes_of_children() == [note for note in here.notes[:7]]
-    assert there.notes_of_controllers() == [note for note in here.notes[7:]]
+    assert there.notes_of_children() == here.notes[:7]
+    assert there.notes_of_controllers() == here.notes[7:]
 
 
 def test_the_sessions_own_hooks_are_called_in_the_controller_with_every_report(project):

@@ -68,7 +68,7 @@ def test_pytests_own_fixtures_work_in_the_tests_process(project):
             os.system("echo out"); assert capfd.readouterr().out == "out\\n"
 
         @budget()
-        def test_the_rest(caplog, monkeypatch, tmp_path, tmp_path_factory, tmpdir, pytestconfig, request, doctest_namespace):
+        def test_the_rest(caplog, monkeypatch, tmp_path, tmp_path_factory, tmpdir, pytestconfig, request):
             logging.getLogger().warning("logged"); assert caplog.messages == ["logged"]
             monkeypatch.setenv("OF_THE_TEST", "1"); monkeypatch.chdir(tmp_path)
             (tmp_path / "file").write_text("x")
