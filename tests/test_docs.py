@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import shlex
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import coverage
 import msgspec
 import pytest
 import yaml
@@ -31,6 +31,7 @@ from pytest_tfmem.isolate.runtime import ARGUMENTS
 from pytest_tfmem.isolate.spawn import TOKEN_VARIABLE
 from pytest_tfmem.measure.host import peak_error_bytes
 from pytest_tfmem.measure.nvml import gpu_names
+from pytest_tfmem.units import parse_size
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
@@ -166,7 +167,7 @@ def words_of(output: str) -> list[str]:
 
 
 def test_every_example_is_of_a_kind_that_is_tested():
-    kinds = {"python", "yaml", "console", "bash", "ini", "toml", "json"}
+    kinds = {"python", "yaml", "console", "bash", "toml", "json"}
     assert [(str(example), example.language) for example in EXAMPLES if example.language not in kinds] == []
 
 
@@ -203,27 +204,20 @@ def test_commands_that_are_not_run_are_still_in_the_pages():
     assert set(NOT_RUN) - typed == set()
 
 
-@of_language("ini", "toml")
-def test_settings_are_taken_by_pytest(example, pytester):
-    name = "pyproject.toml" if example.language == "toml" else "pytest.ini"
-    read = tomllib.loads if example.language == "toml" else configparser.ConfigParser().read_string
-    tables = read(example.text)
-    named = budgets_named(tables or {})
+@of_language("toml")
+def test_settings_are_taken_by_pytest_and_by_coverage(example, pytester):
+    tool = tomllib.loads(example.text)["tool"]
+    pytester.makepyprojecttoml(example.text)
+    named = tool.get("pytest", {}).get("ini_options", {}).get("tfmem_budgets")
     if named:
-        pytester.makefile(".yaml", **{named.removesuffix(".yaml"): "version: 1\n"})
-    pytester.path.joinpath(name).write_text(example.text, encoding="utf-8")
+        path = pytester.path / named
+        path.parent.mkdir(parents=True)
+        path.write_text("version: 1\n")
     result = pytester.runpytest_subprocess("--strict-config", "-p", "no:randomly", "-p", "no:asyncio")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    coverage_takes(pytester.path / name)
-
-
-def budgets_named(tables: dict) -> str:
-    return tables.get("tool", {}).get("pytest", {}).get("ini_options", {}).get("tfmem_budgets", "")
-
-
-def coverage_takes(path: Path) -> None:
-    coverage = pytest.importorskip("coverage")
-    assert coverage.Coverage(config_file=str(path), messages=False).get_option("run:patch") is not ...
+    read = coverage.Coverage(config_file=str(pytester.path / "pyproject.toml"), messages=False)
+    for name, value in tool.get("coverage", {}).get("run", {}).items():
+        assert read.get_option(f"run:{name}") == value
 
 
 @of_language("json")
@@ -240,7 +234,8 @@ def test_run_documents_are_read(example, tmp_path):
 def test_the_second_command_of_the_readme_is_what_ci_runs():
     script = ROOT.joinpath(".ci", "run").read_text(encoding="utf-8").splitlines()
     (command,) = [line for line in script if line.startswith("python3 -m venv")]
-    set_up = [line for line in ROOT.joinpath("README.md").read_text(encoding="utf-8").splitlines() if "venv .venv" in line]
+    readme = ROOT.joinpath("README.md").read_text(encoding="utf-8").splitlines()
+    set_up = [line for line in readme if "venv .venv" in line]
     assert len(set_up) == 2
     assert set_up[1] == command
 
@@ -372,7 +367,6 @@ def test_the_arguments_of_the_markers_are_listed():
     [
         ("the file", written.WrittenFile),
         ("defaults", written.WrittenDefaults),
-        ("a profile", written.WrittenProfile),
         ("a budget", written.WrittenEntry),
         ("a limit", written.WrittenLimit),
         ("a waiver", written.WrittenWaiver),
@@ -380,6 +374,11 @@ def test_the_arguments_of_the_markers_are_listed():
 )
 def test_the_keys_of_budgets_yaml_are_listed(row, kind):
     assert of_row("docs/reference.md", "budgets.yaml", row) == [key for key in written.keys(kind) if key not in FIGURES]
+
+
+def test_the_key_of_a_profile_is_listed():
+    # Of a name with a figure, which is why it is not among those above.
+    assert of_row("docs/reference.md", "budgets.yaml", "a profile") == written.keys(written.WrittenProfile)
 
 
 def test_every_verdict_is_explained():
@@ -396,10 +395,8 @@ def test_the_variable_that_marks_a_tests_process_is_named_as_it_is():
 
 
 def test_the_largest_errors_are_those_that_readings_carry():
-    rows = table("docs/measuring.md", "Host memory on Linux")
-    shown = {int(cpus): size for cpus, size in rows}
-    expected = {cpus: peak_error_bytes(cpus, cpus, 4096) for cpus in shown}
-    assert {cpus: int(float(size.split()[0]) * {"KiB": 1 << 10, "MiB": 1 << 20}[size.split()[1]]) for cpus, size in shown.items()} == expected
+    shown = {int(cpus): parse_size(size) for cpus, size in table("docs/measuring.md", "Host memory on Linux")}
+    assert shown == {cpus: peak_error_bytes(cpus, cpus, 4096) for cpus in shown}
 
 
 def steps() -> list[str]:
@@ -420,5 +417,3 @@ def test_no_page_speaks_of_what_is_not_there():
     for page in PAGES:
         for path in re.findall(r"`((?:pytest_tfmem|tests|examples|benchmarks|docs)/[\w/.-]+)`", prose(page)):
             assert (ROOT / path).exists(), f"{page.name} names {path}"
-
-
