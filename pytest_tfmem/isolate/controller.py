@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import time
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ class IsolatedTest:
         self._restore = restore
         self._deliver = deliver
         self._oom_before = oom_kills()
+        self._xdist_pid = os.getppid() if order.start.workerinput is not None else None
         self._child = _start(order)
         self._sampler = Sampler(self._child.process.pid, order.interval_seconds)
         self._selector: selectors.BaseSelector | None = _selector(self._child)
@@ -185,6 +187,9 @@ class IsolatedTest:
     def _wait(self) -> None:
         """Wait until something arrives or a sample is due. Raises _Ended if the process ended or its time is up."""
         assert self._selector is not None  # noqa: S101  closed only after the last phase
+        if self._xdist_pid not in {None, os.getppid()}:
+            # What execnet does too with a worker whose controller has been killed, but only five seconds later.
+            raise KeyboardInterrupt("pytest-xdist's controller has ended")
         if seconds_left(self._deadline) <= 0:
             self._child.process.say_last_words()
             raise _Ended(f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s, and was ended")
