@@ -129,6 +129,9 @@ class Gate:
             raise _CarriedOutElsewhere
         self._carry_out(item, "teardown")
 
+    def pytest_sessionfinish(self) -> None:
+        self._session.close()
+
     @pytest.hookimpl(tryfirst=True)  # before pytest makes a report of what happened here
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
         from pytest_tfmem.testrun import stand_in  # noqa: PLC0415  loaded if a test is isolated
@@ -225,7 +228,6 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._session.close()
         try:
             self._session.write_json()
         except OSError as error:
