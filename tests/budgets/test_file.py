@@ -117,8 +117,13 @@ def test_any_bytes_are_read_or_refused_in_one_line(load, data: bytes) -> None:
 
 
 def test_the_level_of_an_entry_holds_for_its_limits_without_one(load) -> None:
-    entry = load(ENTRY + "    level: warn\n    rss: 1\n    gpu: {limit: 1, level: error}\n").entries[0]
-    assert [limits.otherwise.level for limits in entry.limits.values()] == ["warn", "error"]
+    limits = "    rss: 1\n    rss_tree: {limit: 1}\n    gpu: {limit: 1, level: error}\n"
+    entry = load(ENTRY + "    level: warn\n" + limits).entries[0]
+    assert [limits.otherwise.level for limits in entry.limits.values()] == ["warn", "warn", "error"]
+
+
+def test_in_quotes_a_leading_zero_is_no_octal(load) -> None:
+    assert load(ENTRY + "    rss: '017'\n").entries[0].limits["rss"].otherwise.bytes == 17
 
 
 def test_a_limit_by_profile_has_the_line_of_its_own_size(load) -> None:
@@ -164,6 +169,8 @@ def test_a_reason_of_several_lines_is_read_as_one_line(load) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_text(load) -> None:
     with pytest.raises(TfmemError, match=r"^budgets\.yaml:1:1: unknown key 'versions'"):
         load(b"\xef\xbb\xbfversions: 1\n")
+    with pytest.raises(TfmemError, match=r"^budgets\.yaml:1:2: the character U\+0000"):
+        load(b"\xef\xbb\xbf#\0")
     assert load(b"\xef\xbb\xbfversion: 1\n").entries == ()
 
 
