@@ -1,22 +1,18 @@
-"""Processes to isolate tests in, and ways to see that they have ended."""
+"""Processes like those that tests are isolated in."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from pytest_tfmem.isolate.process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-_WAIT_SECONDS = 20  # for what is certain to come, on a machine however busy
 
 
 @pytest.fixture
@@ -42,24 +38,3 @@ def start() -> Iterator[Callable[..., ChildProcess]]:
         popen.wait()
         popen.stdin.close()
         popen.stdout.close()
-
-
-def has_ended(pid: int) -> bool:
-    """Whether the process ends within a generous time; one that nobody has reaped has ended."""
-    try:
-        process = psutil.Process(pid)
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-    except psutil.NoSuchProcess:
-        return True
-    return True
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
