@@ -65,9 +65,11 @@ class TfmemSession:
             request = self.request(item)
             return TestRun(item, request, self.settings, basetemp=self._folder(), no_gpu=self._why_no_gpu())
         except TfmemError as error:
-            pytest.fail(str(error), pytrace=False)
+            failure = str(error)
         except OSError as error:
-            pytest.fail(f"the test's process could not be started: {error}", pytrace=False)
+            failure = f"the test's process could not be started: {error}"
+        # Not from within the handlers: pytest would print the handled error too, which says the same.
+        pytest.fail(failure, pytrace=False)
 
     def ended(self, run: TestRun) -> None:
         """End an attempt: nothing of it runs any more, and what a passing one left is removed."""
