@@ -58,11 +58,14 @@ def describe_run(
 
 
 def write_run_document(path: Path, document: RunDocument) -> None:
-    """Write the document so that `path` never holds half of it.
+    """Write the document so that `path`, if it is a file, never holds half of it.
 
     Text that is no Unicode is written with its code points escaped. Raises OSError, having removed what it made.
     """
     content = _encode(document)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)  # what is /dev/stdout or a pipe is to be written to, not to be replaced by a file
+        return
     # In the same directory: only there does os.replace replace at once.
     temporary = path.with_name(f".tfmem-{secrets.token_hex(8)}.tmp")
     try:
