@@ -84,9 +84,13 @@ def marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
     """The budgets of the item's markers, the closest first. Raises TfmemError for a marker that is wrong."""
     budgets = []
     for node, mark in item.iter_markers_with_node("memory_budget"):
-        keyword = next(iter(mark.kwargs), None)
-        where = where_marked(item, node, "memory_budget", keyword)
-        budgets.append(parse_memory_budget(mark.args, mark.kwargs, where=where))
+        where = where_marked(item, node, "memory_budget", next(iter(mark.kwargs), None))
+        budget = parse_memory_budget(mark.args, mark.kwargs, where=where)
+        placed = {
+            figure: msgspec.structs.replace(limit, where=where_marked(item, node, "memory_budget", figure))
+            for figure, limit in budget.limits.items()
+        }
+        budgets.append(msgspec.structs.replace(budget, limits=placed))
     return budgets
 
 

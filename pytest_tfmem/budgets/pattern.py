@@ -72,9 +72,12 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
         return f"Pattern({self.text!r})"
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """The greater, the more specific: no wildcard beats wildcards, then more literal characters."""
-        return (self.machine is None, self.literals)
+    def rank(self) -> tuple[int, bool]:
+        """The greater, the more specific: more literal characters, then no wildcard.
+
+        In this order, so that a whole folder is never more specific than some of the tests of a file in it.
+        """
+        return (self.literals, self.machine is None)
 
     def covers(self, nodeid: str) -> bool:
         """Whether the node is the one that the pattern names, or below it.

@@ -126,13 +126,13 @@ def test_a_pattern_does_not_cover_its_neighbours(pattern: str, nodeid: str) -> N
     ("more", "less"),
     [
         ("tests/test_a.py", "tests"),
-        ("tests", "tests/test_a.py::test_*"),
+        ("tests/test_a.py::test_*", "tests"),
         ("tests/test_a.py::*", "tests/**"),
         ("tests/test_a.py::test_step", "tests/**/test_a.py::test_step"),
         ("tests/test_a.py::test_step[a]", "tests/test_a.py::test_step"),
     ],
 )
-def test_without_wildcards_then_with_more_characters_is_more_specific(more: str, less: str) -> None:
+def test_with_more_characters_then_without_wildcards_is_more_specific(more: str, less: str) -> None:
     assert compile_pattern(more).rank > compile_pattern(less).rank
 
 

@@ -64,7 +64,7 @@ def test_the_most_specific_entry_wins_figure_by_figure(load) -> None:
         "version: 1\n"
         "budgets:\n"
         "- {test: 'tests/test_a.py::test_step', rss: 1}\n"
-        "- {test: 'tests/*', rss: 4, gpu: 4, rss_tree: 4, timeout: 4}\n"
+        "- {test: 't*', rss: 4, gpu: 4, rss_tree: 4, timeout: 4}\n"
         "- {test: tests, rss: 3, gpu: 3}\n"
         "- {test: other, rss: 9, gpu: 9}\n"
     )
