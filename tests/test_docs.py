@@ -54,7 +54,7 @@ A_SMALL_TEST = """
 import pytest
 
 @pytest.mark.memory_budget(rss_growth="64 MiB")
-def test_small():
+def test_step():
     assert len(bytearray(8 << 20)) == 8 << 20
 """
 
@@ -118,13 +118,24 @@ def prose(page: Path) -> str:
 
 @pytest.fixture
 def project(tmp_path):
-    """This repository as a reader has it, with the examples, and with one small test in place of its own."""
+    """A reader's project: one small test, and a budget for it."""
+    folder = tmp_path / "project"
+    (folder / "tests").mkdir(parents=True)
+    (folder / "tests" / "test_train.py").write_text(A_SMALL_TEST)
+    (folder / "budgets.yaml").write_text("version: 1\nbudgets:\n  - {test: tests/test_train.py, rss: 1 GiB}\n")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """This repository as a reader of the README has it, with one small test in place of its own."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("budgets.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_small.py").write_text(A_SMALL_TEST)
-    return tmp_path
+        shutil.copy(ROOT / name, folder)
+    (folder / "tests").mkdir()
+    (folder / "tests" / "test_train.py").write_text(A_SMALL_TEST)
+    return folder
 
 
 def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -190,9 +201,10 @@ def test_yaml_examples_are_budgets(example, tmp_path):
 
 
 @of_language("bash", "console")
-def test_commands_do_what_the_page_says(example, project):
+def test_commands_do_what_the_page_says(example, project, checkout):
+    folder = checkout if example.page.name == "README.md" else project
     for command in filter(is_run, example.commands):
-        result = run(command, project)
+        result = run(command, folder)
         fails = "FAILED" in example.output
         assert result.returncode == fails, f"{command}\n{result.stdout}\n{result.stderr}"
         if example.output and not gpu_names():  # the page shows a machine without one
