@@ -13,7 +13,7 @@ import pytest
 
 _HERE = str(Path(__file__).parent)
 _NOT_USUAL = ("randomly", "asyncio", "pytest_cov", "hypothesispytest")
-_BORING = {("setup", "passed"), ("teardown", "passed")}
+_UNEVENTFUL = {("setup", "passed"), ("teardown", "passed")}
 
 
 class Ran:
@@ -23,6 +23,7 @@ class Ran:
         self.returncode = int(result.ret)
         self.stdout = result.stdout
         self.text = result.stdout.str()
+        self.stderr = result.stderr
         self.errors = result.stderr.str()
         sessions = [event for event in events if event["event"] == "session"]
         self.children = {event["pid"] for event in sessions if event["isolated"]}
@@ -68,7 +69,7 @@ class Ran:
 
 
 def _status(report):
-    if (report["when"], report["outcome"]) in _BORING:
+    if (report["when"], report["outcome"]) in _UNEVENTFUL:
         return []
     if report["xfail"]:
         return ["xpassed" if report["outcome"] == "passed" else "xfailed"]
@@ -93,12 +94,12 @@ class Project:
         target.write_text((preamble if path.endswith(".py") else "") + dedent(text), encoding="utf-8")
         return target
 
-    def run(self, *arguments, plain=False, cwd="."):
-        """Run pytest; unless `plain`, without the plugins that would only cost time or shuffle."""
+    def run(self, *arguments, with_plugins=(), cwd=".", interpreter=(sys.executable,)):
+        """Run pytest, of the plugins that would only cost time or shuffle with those named."""
         self._log.write_text("", encoding="utf-8")
-        usual = [] if plain else [f"-pno:{plugin}" for plugin in _NOT_USUAL]
+        without = [f"-pno:{plugin}" for plugin in _NOT_USUAL if plugin not in with_plugins]
         with contextlib.chdir(self.path / cwd):
-            result = self.pytester.run(sys.executable, "-m", "pytest", "-p", "witness", *usual, *arguments)
+            result = self.pytester.run(*interpreter, "-m", "pytest", "-p", "witness", *without, *arguments)
         events = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
         return Ran(result, events)
 
@@ -119,5 +120,6 @@ def project(pytester, monkeypatch):
     monkeypatch.setenv("WITNESS", str(log))
     monkeypatch.setenv("PYTHONPATH", _HERE, prepend=os.pathsep)
     monkeypatch.setenv("TMPDIR", str(pytester.mkdir("tmp")))  # what failing tests leave is kept: not on this machine
+    monkeypatch.setenv("COLUMNS", "200")  # so that no line is wrapped
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # rewriting plugins anew costs seconds
     return Project(pytester, log)
