@@ -7,7 +7,10 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     isolate
     history
     report
-    settings plugin check doctor cli
+    settings
+    request testrun session
+    plugin check doctor
+    cli
 
 What each room knows:
 
@@ -20,6 +23,9 @@ What each room knows:
     history   runs as documents, and the environment that a reading depends on
     report    for people: the pytest summary, failures, JUnit properties
     settings  every option and ini key, declared once and read once
+    request   what is asked of one test, by its markers, the file and the options
+    testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
+    session   what this plugin knows in one pytest session
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more
