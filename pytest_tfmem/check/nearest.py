@@ -40,7 +40,7 @@ def _in_file(file: str, name: str, nodeids: Iterable[str]) -> str:
 def _most_similar(wanted: str, known: Iterable[str]) -> str:
     short = [one[:_MOST_CHARS] for one in dict.fromkeys(known)][:_MOST_COMPARED]
     # Strictly: all tests begin with "test_", and most files with "tests/test_".
-    return next(iter(difflib.get_close_matches(wanted[:_MOST_CHARS], short, n=1, cutoff=0.8)), "")
+    return next(iter(difflib.get_close_matches(wanted[:_MOST_CHARS], short, n=1, cutoff=0.85)), "")
 
 
 def _file(nodeid: str) -> str:

@@ -1,0 +1,168 @@
+"""Every option and ini key: each way in, and what is said of a value that is none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_tfmem import settings
+from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.settings import read_settings
+
+# By option: how it is given on the command line and in the ini file, and the setting that comes of it.
+_WAYS = {
+    "--tfmem-start-method": ("spawn", "start_method", "spawn"),
+    "--tfmem-allocator": ("growth", "allocator", "growth"),
+    "--tfmem-gpu": ("require", "gpu", "require"),
+    "--tfmem-timeout": ("90", "timeout_seconds", 90.0),
+    "--tfmem-interval": ("0.5", "interval_seconds", 0.5),
+    "--tfmem-all": (None, "measure_all", True),
+    "--no-tfmem": (None, "in_process", "--no-tfmem"),
+}
+_BAD = [
+    ("--tfmem-timeout", "soon", "'soon' is not a time; write a positive number of seconds, such as 60"),
+    ("--tfmem-timeout", "0", "'0' is not a time"),
+    ("--tfmem-timeout", "-1", "'-1' is not a time"),
+    ("--tfmem-timeout", "nan", "'nan' is not a time"),
+    ("--tfmem-timeout", "9" * 400, "is not a time"),
+    ("--tfmem-interval", "20ms", "'20ms' is not a time"),
+    ("--tfmem-json", "no/such/folder/run.json", "no/such/folder/run.json is in a folder that does not exist"),
+    ("--tfmem-json", ".", ". is a folder; name a file"),
+    ("--tfmem-budgets", "gone.yaml", "this file cannot be read"),
+    ("--tfmem-budgets", ".", "this is not a file"),
+]
+_BAD_CHOICES = ["--tfmem-start-method", "--tfmem-allocator", "--tfmem-gpu"]
+
+
+@pytest.fixture
+def read(pytester):
+    """Reads the settings of a session with these arguments and this ini file."""
+
+    def read_with(*arguments, ini=""):
+        pytester.makeini(f"[pytest]\n{ini}\n")
+        return read_settings(pytester.parseconfig(*arguments))
+
+    return read_with
+
+
+def _ini_key(option):
+    return option.removeprefix("--").replace("-", "_")
+
+
+def test_nothing_is_settled_that_nobody_asked_for(read):
+    assert read() == settings.Settings(
+        budgets=None,
+        start_method="spawn",
+        allocator=None,
+        gpu="auto",
+        timeout_seconds=None,
+        interval_seconds=settings.DEFAULT_INTERVAL_SECONDS,
+        measure_all=False,
+        in_process="",
+        json=None,
+        junit_properties=True,
+    )
+
+
+def test_every_option_is_tried_here():
+    tried = {*_WAYS, "--tfmem-budgets", "--tfmem-json"}
+    assert {option.option for option in settings._OPTIONS} == tried
+
+
+@pytest.mark.parametrize("option", _WAYS)
+def test_each_setting_can_be_given_as_an_option(read, option):
+    value, name, wanted = _WAYS[option]
+    given = option if value is None else f"{option}={value}"
+    assert getattr(read(given), name) == wanted
+
+
+@pytest.mark.parametrize("option", _WAYS)
+def test_each_setting_can_be_given_in_the_ini_file(read, option):
+    value, name, wanted = _WAYS[option]
+    assert getattr(read(ini=f"{_ini_key(option)} = {value or 'true'}"), name) == wanted
+
+
+@pytest.mark.parametrize("name", ["measure_all", "in_process"])
+def test_a_switch_in_the_ini_file_can_be_off(read, name):
+    assert not getattr(read(ini="tfmem_all = false\nno_tfmem = no"), name)
+
+
+def test_an_option_wins_over_the_ini_file(read):
+    ini = "tfmem_timeout = 1\ntfmem_gpu = off\ntfmem_allocator = bfc\ntfmem_budgets = a.yaml\ntfmem_json = a.json"
+    given = ["--tfmem-timeout=2", "--tfmem-gpu=auto", "--tfmem-allocator=growth", "--tfmem-budgets=b.yaml"]
+    found = read(*given, "--tfmem-json=b.json", ini=ini)
+    assert (found.timeout_seconds, found.gpu, found.allocator) == (2.0, "auto", "growth")
+    assert (found.budgets.name, found.json.name) == ("b.yaml", "b.json")
+
+
+def test_a_value_in_the_ini_file_that_is_wrong_does_no_harm_where_an_option_is_given(read):
+    assert read("--tfmem-timeout=2", ini="tfmem_timeout = soon").timeout_seconds == 2.0
+
+
+def test_junit_properties_can_be_switched_off(read):
+    assert read(ini="tfmem_junit_properties = false").junit_properties is False
+
+
+def test_budgets_yaml_in_the_root_directory_is_taken_if_it_is_there(read, pytester):
+    (pytester.path / "budgets.yaml").write_text("version: 1\n")
+    assert read().budgets == pytester.path / "budgets.yaml"
+
+
+def test_a_budgets_file_is_named_from_where_its_name_stands(read, pytester, monkeypatch):
+    below = pytester.mkdir("below")
+    monkeypatch.chdir(below)
+    ini = "tfmem_budgets = limits.yaml"
+    assert read("-c", str(pytester.path / "tox.ini"), ini=ini).budgets == pytester.path / "limits.yaml"
+    assert read("-c", str(pytester.path / "tox.ini"), "--tfmem-budgets=limits.yaml").budgets == below / "limits.yaml"
+
+
+@pytest.mark.parametrize("option", ["--pdb", "--trace", "--setup-plan", "--setup-only", "--setup-show"])
+def test_options_that_need_the_tests_in_pytests_own_process_have_them_there(read, option):
+    assert read(option).in_process == option
+
+
+@pytest.mark.parametrize(("option", "value", "said"), _BAD)
+def test_a_bad_option_ends_pytest_with_one_line_and_status_4(pytester, option, value, said):
+    result = pytester.runpytest_subprocess(f"{option}={value}")
+    _is_refused(result, said)
+    if option != "--tfmem-budgets":  # whose message begins with the file
+        assert _error(result).startswith(f"ERROR: {option}: ")
+
+
+@pytest.mark.parametrize(("option", "value", "said"), [bad for bad in _BAD if bad[0] != "--tfmem-budgets"])
+def test_a_bad_value_in_the_ini_file_is_said_to_stand_there(read, option, value, said):
+    with pytest.raises(TfmemError) as raised:
+        read(ini=f"{_ini_key(option)} = {value}")
+    assert str(raised.value).startswith(f"tox.ini: {_ini_key(option)}: ")
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("option", _BAD_CHOICES)
+def test_a_choice_that_is_none_is_refused_as_option_and_in_the_ini_file(pytester, option):
+    assert pytester.runpytest_subprocess(f"{option}=fastest").ret == pytest.ExitCode.USAGE_ERROR
+    pytester.makeini(f"[pytest]\n{_ini_key(option)} = fastest\n")
+    _is_refused(pytester.runpytest_subprocess(), "'fastest' is not a choice; choose one of ")
+
+
+def test_a_bad_value_ends_a_session_of_several_workers_in_the_same_way(pytester):
+    pytest.importorskip("xdist")
+    pytester.makepyfile("def test_a(): pass")
+    _is_refused(pytester.runpytest_subprocess("-n2", "--tfmem-timeout=soon"), "'soon' is not a time")
+
+
+def test_a_value_cannot_act_on_the_terminal(pytester):
+    result = pytester.runpytest_subprocess("--tfmem-timeout=\x1b[2J")
+    _is_refused(result, r"'\x1b[2J' is not a time")
+
+
+def _error(result):
+    return next(line for line in result.errlines if line.startswith("ERROR: "))
+
+
+def _is_refused(result, said):
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in _error(result)
+    output = "\n".join([*result.outlines, *result.errlines])
+    assert "\x1b" not in output
+    assert not re.search(r"Traceback|INTERNALERROR", output)
