@@ -134,12 +134,12 @@ class Gate:
 
     @pytest.hookimpl(tryfirst=True)  # before pytest makes a report of what happened here
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
-        from pytest_tfmem.testrun import stand_in  # noqa: PLC0415  loaded if a test is isolated
-
         run = item.stash.get(_RUN, None)
         if run is None or run.report is None:
             return None
         if run.report.failed:
+            from pytest_tfmem.testrun import stand_in  # noqa: PLC0415  a session that isolates nothing does not load it
+
             call.excinfo = stand_in(run.report)
         return run.report
 

@@ -83,7 +83,7 @@ def where_marked(item: pytest.Item, node: Any, marker: str, keyword: str | None)
 def marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
     """The budgets of the item's markers, the closest first. Raises TfmemError for a marker that is wrong."""
     budgets = []
-    for node, mark in item.iter_markers_with_node("memory_budget"):
+    for node, mark in _closest_first(item, "memory_budget"):
         where = where_marked(item, node, "memory_budget", next(iter(mark.kwargs), None))
         budget = parse_memory_budget(mark.args, mark.kwargs, where=where)
         placed = {
@@ -96,11 +96,19 @@ def marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
 
 def marker_runtime(item: pytest.Item) -> Runtime:
     """The runtime that the item's markers ask for. Raises TfmemError for a marker that is wrong."""
-    closest_first = [(mark.args, mark.kwargs) for mark in item.iter_markers("tf_runtime")]
     try:
-        return parse_tf_runtime(closest_first)
+        return parse_tf_runtime([(mark.args, mark.kwargs) for _, mark in _closest_first(item, "tf_runtime")])
     except TfmemError as error:
         raise _placed(error, item, "tf_runtime") from None
+
+
+def _closest_first(item: pytest.Item, marker: str) -> list[tuple[Any, pytest.Mark]]:
+    """The item's marks of this name, each with the node that it is from.
+
+    A parameter's own marks come before those of its function: pytest has them the other way round.
+    """
+    of_parameters = {id(mark) for mark in getattr(getattr(item, "callspec", None), "marks", ())}
+    return sorted(item.iter_markers_with_node(marker), key=lambda found: id(found[1]) not in of_parameters)
 
 
 def _placed(error: TfmemError, item: pytest.Item, marker: str) -> TfmemError:
