@@ -94,12 +94,14 @@ class Project:
         target.write_text((preamble if path.endswith(".py") else "") + dedent(text), encoding="utf-8")
         return target
 
-    def run(self, *arguments, with_plugins=(), cwd=".", interpreter=(sys.executable,)):
+    def run(self, *arguments, with_plugins=(), cwd=".", interpreter=()):
         """Run pytest, of the plugins that would only cost time or shuffle with those named."""
         self._log.write_text("", encoding="utf-8")
         without = [f"-pno:{plugin}" for plugin in _NOT_USUAL if plugin not in with_plugins]
         with contextlib.chdir(self.path / cwd):
-            result = self.pytester.run(*interpreter, "-m", "pytest", "-p", "witness", *without, *arguments)
+            result = self.pytester.run(
+                sys.executable, *interpreter, "-m", "pytest", "-p", "witness", *without, *arguments
+            )
         events = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
         return Ran(result, events)
 

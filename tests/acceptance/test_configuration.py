@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 PASSES = "@budget()\ndef test_it(): note('body')"
@@ -112,7 +110,7 @@ def test_the_interpreters_own_flags_hold(project):
     project.write(
         "test_it.py", "import sys\n\n@budget()\ndef test_it(): note([sys.flags.utf8_mode, sys.flags.dev_mode])"
     )
-    ran = project.run(interpreter=(sys.executable, "-X", "utf8", "-X", "dev"))
+    ran = project.run(interpreter=("-X", "utf8", "-X", "dev"))
     assert ran.notes_of_children() == ["[1, True]"]
 
 
