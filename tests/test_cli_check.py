@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_tfmem.budgets.file import load_budgets
+from pytest_tfmem.check.collected import Collected, CollectedTest
+from pytest_tfmem.check.findings import find
+from pytest_tfmem.check.nearest import nearest
+
 _TODAY = dt.datetime.now(tz=dt.UTC).date()
 _TESTS = """
 import pytest
@@ -119,6 +124,15 @@ def test_what_does_nothing_is_listed_in_the_order_of_the_files_lines(project):
     assert done.stdout.splitlines()[-1] == "4 things to mend"
 
 
+def _ending(tmp_path, days, soon_days=14):
+    path = tmp_path / "budgets.yaml"
+    path.write_text(_waiver(_TODAY + dt.timedelta(days)))
+    test = CollectedTest(nodeid="tests/test_train.py::test_step", measured=True, markers=[])
+    collected = Collected(budgets=str(path), shown="budgets.yaml", places=[""], tests=[test])
+    file = load_budgets(path, shown="budgets.yaml")
+    return find(collected, file, today=_TODAY, soon_days=soon_days, environ={})
+
+
 @pytest.mark.parametrize(
     ("days", "said"),
     [
@@ -128,16 +142,20 @@ def test_what_does_nothing_is_listed_in_the_order_of_the_files_lines(project):
         (14, f"expires in 14 days, on {_TODAY + dt.timedelta(14)}"),
     ],
 )
-def test_a_waiver_that_has_ended_or_will_within_14_days_is_to_be_mended(project, days, said):
-    done = _check(project({"budgets.yaml": _waiver(_TODAY + dt.timedelta(days))}))
+def test_a_waiver_that_has_ended_or_will_within_14_days_is_to_be_mended(tmp_path, days, said):
     line = f"budgets.yaml:3: the waiver of rss for 'tests/test_train.py' {said} (#7, a known leak)"
-    assert (done.returncode, done.stdout.splitlines()[0]) == (1, line)
+    assert _ending(tmp_path, days) == [line]
 
 
-def test_a_waiver_that_ends_later_is_in_order(project):
-    folder = project({"budgets.yaml": _waiver(_TODAY + dt.timedelta(16))})
-    assert _check(folder).returncode == 0
-    assert _check(folder, "--soon", "30").returncode == 1
+def test_a_waiver_that_ends_later_is_in_order(tmp_path):
+    assert _ending(tmp_path, 15) == []
+    assert len(_ending(tmp_path, 15, soon_days=15)) == 1
+
+
+def test_how_soon_a_waiver_ends_is_counted_from_today(project):
+    folder = project({"budgets.yaml": _waiver(_TODAY + dt.timedelta(5))})
+    assert _check(folder, "--soon", "3").returncode == 0
+    assert _check(folder).returncode == 1
 
 
 def test_every_marker_that_is_wrong_is_listed_once_with_its_line(project):
@@ -333,14 +351,14 @@ def test_explain_tells_the_winner_and_why_the_others_lost(project):
         "  rss: 1.00 GiB, from a marker in tests/test_train.py:8",
         "    not 2.00 GiB, a marker in tests/test_train.py:6: a marker in tests/test_train.py:8 comes first",
         (
-            "    not 3.00 GiB, the entry 'tests/test_train.py' in budgets.yaml:6: a marker in tests/test_train.py:8 comes"
-            " first"
+            "    not 3.00 GiB, the entry 'tests/test_train.py' in budgets.yaml:6: a marker in tests/test_train.py:8"
+            " comes first"
         ),
         "    not 4.00 GiB, the defaults in budgets.yaml:2: a marker in tests/test_train.py:8 comes first",
         "  gpu: no limit on this machine",
         (
-            "    not the entry 'tests/test_train.py' in budgets.yaml:7: none of its profiles (lab) is active here, and it"
-            " has no default"
+            "    not the entry 'tests/test_train.py' in budgets.yaml:7: none of its profiles (lab) is active here,"
+            " and it has no default"
         ),
         "  no limit on rss_growth, rss_anon, rss_tree, gpu_reserved, gpu_footprint, cpu_tensors",
         "  profiles that hold on this machine: none",
@@ -372,12 +390,37 @@ def test_explain_says_that_a_marker_of_the_test_is_wrong(project):
     assert "wrong, so that the test cannot be run: tests/test_wrong.py:3: " in done.stdout
 
 
+_IDS = [
+    "tests/test_train.py::test_step",
+    "tests/test_train.py::TestFit::test_fit",
+    "tests/test_train.py::test_sizes[1]",
+    "tests/test_train.py::test_sizes[2]",
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("tests/test_train.py::test_stpe", "tests/test_train.py::test_step"),
+        ("tests/test_trian.py::test_step", "tests/test_train.py::test_step"),
+        ("moved/elsewhere.py::test_fit", "tests/test_train.py::TestFit::test_fit"),
+        ("tests/test_trian.py::test_gone", "tests/test_train.py"),
+        ("tests/test_trian.py", "tests/test_train.py"),
+        ("tests/test_train.py::test_size[2]", "tests/test_train.py::test_sizes[2]"),
+        ("tests/test_train.py::test_gone", ""),
+        ("tests/test_gone.py", ""),
+        ("\x1b[2J", ""),
+        ("", ""),
+    ],
+)
+def test_the_test_that_was_meant_is_the_one_most_like_it_or_none(wanted, meant):
+    assert nearest(wanted, _IDS) == meant
+
+
 @pytest.mark.parametrize(
     ("nodeid", "hint"),
     [
         ("tests/test_train.py::test_stpe", "did you mean 'tests/test_train.py::test_step'?"),
-        ("tests/test_trian.py::test_step", "did you mean 'tests/test_train.py::test_step'?"),
-        ("test_fit", "4 tests were collected"),
         ("tests/test_train.py::test_sizes", "name one, such as 'tests/test_train.py::test_sizes[1]'"),
         ("\x1b[2J", "4 tests were collected"),
     ],
