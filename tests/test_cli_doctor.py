@@ -349,7 +349,7 @@ def test_variables_that_change_pytest_are_noted(monkeypatch, tmp_path):
 
 
 def test_the_trial_is_made_without_the_options_of_the_environment(tmp_path):
-    done = _doctor(tmp_path, PYTEST_ADDOPTS="-p no:tfmem", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    done = _doctor(tmp_path, PYTEST_ADDOPTS="--no-tfmem", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert (done.returncode, done.stderr) == (0, "")
 
 
