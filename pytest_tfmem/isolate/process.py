@@ -29,6 +29,7 @@ class ChildProcess:
     def __init__(self, popen: subprocess.Popen[bytes], token: str) -> None:
         self._popen = popen
         self._token = token
+        self._known: list[psutil.Process] = []
         self.pid = popen.pid
 
     @property
@@ -45,7 +46,7 @@ class ChildProcess:
 
     def end(self) -> None:
         """Kill the child, if it still runs, and whatever it left behind."""
-        left = self._descendants()
+        left = self._known + self._descendants()
         _signal_group(self.pid, _KILL)
         if self._popen.poll() is None:
             self._popen.kill()
@@ -64,6 +65,7 @@ class ChildProcess:
             return
         import resource  # noqa: PLC0415  POSIX only
 
+        self._known = self._descendants()  # if it dies of this, they are no longer to be found under it
         try:
             resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
             os.kill(self.pid, signal.SIGABRT)
