@@ -109,7 +109,7 @@ class Project:
                     MARK: self.mark,
                     SEEN: str(self.seen),
                     "TMPDIR": str(self.temporary),
-                    "PYTHONPATH": str(HERE),
+                    "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
                     "PYTHONDONTWRITEBYTECODE": "1",
                     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                 }
@@ -178,10 +178,12 @@ def _notes(folder: Path) -> dict[str, Seen]:
 def _until(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
     """What `condition()` returns once it is true."""
     deadline = time.monotonic() + seconds
-    while not (met := condition()):
-        assert time.monotonic() < deadline, f"not so within {seconds:g} s"
+    while True:
+        is_last = time.monotonic() > deadline  # asked before the look, which may itself take long
+        if met := condition():
+            return met
+        assert not is_last, f"not so within {seconds:g} s"
         time.sleep(0.01)  # between two looks
-    return met
 
 
 @pytest.fixture(scope="session")

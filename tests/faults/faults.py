@@ -92,6 +92,24 @@ def daemon_by_exec(request):
         os.execvp("sleep", ["sleep", "1000"])
 
 
+def bare_children_of_one_that_hangs(request):
+    """They have none of our marks: neither a variable nor, the second, the process group."""
+    _start_bare(request, start_new_session=False)
+    _start_bare(request, start_new_session=True)
+    _pause_for_ever()
+
+
+def bare_child_of_one_that_dies(request):
+    _start_bare(request, start_new_session=False)
+    kill_itself(request)
+
+
+def _start_bare(request, *, start_new_session):
+    child = subprocess.Popen(["/bin/sleep", "1000"], env={}, start_new_session=start_new_session)
+    with (SEEN / request.node.name).open("a") as file:
+        file.write(f"{child.pid}\n")
+
+
 def fork_that_runs_on(request):
     """The commonest mistake with os.fork(): the child goes on as if it were the test."""
     pid = os.fork()

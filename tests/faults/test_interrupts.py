@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Any
@@ -88,19 +87,11 @@ def test_a_test_does_not_outlive_a_session_that_is_killed(project, until, number
 def test_no_test_outlives_an_xdist_session_that_is_killed(project, until):
     process = project.write(test_hang=HANGING.format(with_grandchild=False)).start("-pxdist", "-n2")
     tests = [int(until(lambda name=name: project.noted(name))) for name in ("hangs-1", "hangs-2")]
-    assert all(_runs(pid) for pid in tests)
+    assert set(tests) <= set(project.processes())
     process.kill()
     process.wait()
-    until(lambda: not any(_runs(pid) for pid in tests), seconds=1)
+    until(lambda: not set(tests) & set(project.processes()), seconds=1)
     until(lambda: not project.processes())
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _left(project: Any, ended: Any) -> tuple[list[int], list[str]]:
