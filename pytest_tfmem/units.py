@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from pytest_tfmem.errors import TfmemError, one_line
 
@@ -34,6 +33,8 @@ def parse_size(value: object, *, where: str = "") -> int:
     elif isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         size = int(value)
     elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        from fractions import Fraction  # noqa: PLC0415  every session loads this module; few read a size
+
         size = int(Fraction(match["number"]) * _factor(match["unit"], value, where))
     else:
         raise TfmemError(f"{_shown(value)} is not a size", where=where, hint=HOW_TO_WRITE_A_SIZE)
