@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.figures import AnyReading
 
-_NOT_YET = "not supported by this version"
+_NOT_YET = "this version does not measure it"
 _HELP = {
     "rss_tree": "a smaller --tfmem-interval misses less of what is held for a moment only",
     "gpu": "a limit on it is reported as not measured, and fails the test with --tfmem-gpu=require",

@@ -11,6 +11,7 @@ from pytest_tfmem.figures import Marks
 HAS_PROC: bool = sys.platform == "linux"
 
 _COUNTERS_IN_RSS = 3  # anonymous, file and shared pages are counted apart
+_BOUNDED_SINCE = (6, 2)  # Linux that counts per CPU; before, per thread, with no bound that can be known afterwards
 _EXACT_SINCE = (6, 17)  # Linux that sums the per-CPU counters for VmRSS (commit 82241a83cd15)
 
 
@@ -51,7 +52,7 @@ def peak_error_bytes(online_cpus: int, allowed_cpus: int, page_bytes: int) -> in
 
     Each of the three page counters is spread over the CPUs, and up to `percpu_counter_batch` = max(32, 2 x CPUs)
     pages on each CPU that the process may use are not yet in the sum that the mark is compared with
-    (lib/percpu_counter.c, mm/memory.c; Linux 6.2 and later. Earlier ones hold back up to 64 pages per thread).
+    (lib/percpu_counter.c, mm/memory.c). Linux 6.2 and later: earlier ones count apart in each thread.
     """
     return max(32, 2 * online_cpus) * allowed_cpus * page_bytes * _COUNTERS_IN_RSS
 
@@ -76,11 +77,17 @@ def _marks_of_status(status: bytes, *, since_reset: bool) -> Marks:
         rss=sizes["VmRSS"],
         file=sizes["RssFile"],
         shmem=sizes["RssShmem"],
-        error=peak_error_bytes(os.cpu_count() or 1, allowed, os.sysconf("SC_PAGE_SIZE")),
+        error=_peak_error_bytes(_linux_version(), allowed),
         exact_now=_linux_version() >= _EXACT_SINCE,
         since_reset=since_reset,
         source="VmHWM",
     )
+
+
+def _peak_error_bytes(linux: tuple[int, ...], allowed_cpus: int) -> int | None:
+    if linux < _BOUNDED_SINCE:
+        return None
+    return peak_error_bytes(os.cpu_count() or 1, allowed_cpus, os.sysconf("SC_PAGE_SIZE"))
 
 
 def _linux_version() -> tuple[int, ...]:

@@ -10,6 +10,8 @@ def gpu_names() -> tuple[str, ...]:
     """
     import pynvml  # noqa: PLC0415  only when a machine's GPUs are asked for
 
+    if not hasattr(pynvml, "nvmlInit"):
+        return ()  # another package's module of this name; `tfmem doctor` says which
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

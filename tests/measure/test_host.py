@@ -93,6 +93,13 @@ def test_a_spike_too_small_for_the_mark_is_missed_by_no_more_than_the_stated_err
 
 
 @linux
+def test_a_kernel_that_counts_in_each_thread_has_no_error_that_can_be_stated():
+    assert host._peak_error_bytes((5, 15), 2) is None
+    assert host._peak_error_bytes((6, 1), 2) is None
+    assert host._peak_error_bytes((6, 2), 2) == peak_error_bytes(os.cpu_count(), 2, os.sysconf("SC_PAGE_SIZE"))
+
+
+@linux
 def test_pages_of_a_mapped_file_are_counted_apart(child, tmp_path):
     (tmp_path / "weights").write_bytes(bytes(SPIKE))
     before, after = marks_of(

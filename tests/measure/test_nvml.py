@@ -45,6 +45,11 @@ def test_gpus_are_listed_in_the_drivers_order(driver):
     assert calls == ["init", "shutdown"]
 
 
+def test_another_packages_module_of_that_name_lists_no_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace())
+    assert gpu_names() == ()
+
+
 def test_an_older_library_gives_bytes(driver):
     driver([b"NVIDIA H200", b"Tesla \xff"])
     assert gpu_names() == ("NVIDIA H200", "Tesla �")
