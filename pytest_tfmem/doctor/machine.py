@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.doctor.diagnosis import Check
-from pytest_tfmem.measure.host import peak_error_bytes, read_marks, reset_peak
+from pytest_tfmem.measure.host import linux_version, peak_error_bytes, read_marks, reset_peak
 from pytest_tfmem.measure.oom import oom_kills
 from pytest_tfmem.measure.sampler import lists_children
 from pytest_tfmem.settings import START_METHODS
@@ -34,7 +33,7 @@ def _kernel(environment: Environment) -> Check:
     if sys.platform != "linux":
         said = f"{name}: peaks count from the beginning of a test's process, what it imports included"
         return Check(name="kernel", state="note", said=said, help="only Linux can tell a test's own peak apart")
-    if _linux_version() < _PER_CPU_SINCE:
+    if linux_version() < _PER_CPU_SINCE:
         said = (
             f"{name}: before Linux 6.2 each thread of a test may hold back up to 64 pages of each of three counters,"
             " so that readings are lower than the truth by an error that grows with the threads, not with the cores"
@@ -96,7 +95,3 @@ def _huge_pages(mode: str | None) -> Check:
         said = "madvise: NumPy asks for them for arrays of 4 MiB and more, which then count in steps of 2 MiB"
         return Check(name=name, state="ok", said=said, help="NUMPY_MADVISE_HUGEPAGE=0 has NumPy ask for none")
     return Check(name=name, state="ok", said=mode)
-
-
-def _linux_version() -> tuple[int, ...]:
-    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdecimal())

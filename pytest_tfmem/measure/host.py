@@ -77,8 +77,8 @@ def _marks_of_status(status: bytes, *, since_reset: bool) -> Marks:
         rss=sizes["VmRSS"],
         file=sizes["RssFile"],
         shmem=sizes["RssShmem"],
-        error=_peak_error_bytes(_linux_version(), allowed),
-        exact_now=_linux_version() >= _EXACT_SINCE,
+        error=_peak_error_bytes(linux_version(), allowed),
+        exact_now=linux_version() >= _EXACT_SINCE,
         since_reset=since_reset,
         source="VmHWM",
     )
@@ -90,7 +90,8 @@ def _peak_error_bytes(linux: tuple[int, ...], allowed_cpus: int) -> int | None:
     return peak_error_bytes(os.cpu_count() or 1, allowed_cpus, os.sysconf("SC_PAGE_SIZE"))
 
 
-def _linux_version() -> tuple[int, ...]:
+def linux_version() -> tuple[int, ...]:
+    """Major and minor version of the running Linux, such as (6, 18)."""
     return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdecimal())
 
 
