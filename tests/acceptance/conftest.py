@@ -122,6 +122,8 @@ def project(pytester, monkeypatch):
     monkeypatch.setenv("WITNESS", str(log))
     monkeypatch.setenv("PYTHONPATH", _HERE, prepend=os.pathsep)
     monkeypatch.setenv("TMPDIR", str(pytester.mkdir("tmp")))  # what failing tests leave is kept: not on this machine
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+        monkeypatch.delenv(name)  # of these tests' own worker
     monkeypatch.setenv("COLUMNS", "200")  # so that no line is wrapped
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # rewriting plugins anew costs seconds
     return Project(pytester, log)

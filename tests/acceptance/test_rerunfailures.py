@@ -48,13 +48,6 @@ def test_the_plugin_starts_nothing_in_the_tests_process_and_its_marker_is_known_
     assert ran.outcomes == {"test_it": "passed"}
 
 
-def test_attempts_are_repeated_by_a_worker_of_xdist_too(project):
-    project.write("test_it.py", FLAKY)
-    ran = project.run("--reruns=2", "-n1")
-    assert ran.outcomes == {"test_flaky": "rerun rerun passed", "test_marked": "rerun passed"}
-    assert len(ran.children) == 5
-
-
 @pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_the_error_decides_whether_a_test_is_run_again(project, workers):
     project.write(

@@ -53,15 +53,39 @@ def test_stopping_at_the_first_failure_or_the_second(four, monkeypatch):
     ran.stdout.fnmatch_lines(["*stopping after 2 failures*"])
 
 
-def test_last_failed_failed_first_and_stepwise_remember_isolated_tests(four, monkeypatch):
+def test_stepwise_goes_on_where_it_stopped(four, monkeypatch):
     monkeypatch.setenv("BROKEN", "1")
-    assert four.run("--sw").outcomes == {"test_alpha": "failed"}
+    arguments = ["--sw", "-k", "not alpha"]
+    assert four.run(*arguments).outcomes == {"test_beta": "passed", "test_gamma": "failed"}
+    assert four.run(*arguments).outcomes == {"test_gamma": "failed"}
+
+
+def test_the_cache_is_shared_and_no_book_of_the_session_is_kept_by_a_test(four):
+    four.write(
+        "test_it.py",
+        """
+        from pathlib import Path
+
+        @budget()
+        def test_writes(cache):
+            cache.set("ours/value", 1)
+
+        def test_reads(cache):
+            assert cache.get("ours/value", 0) == 1
+            note(sorted(path.name for path in Path(".pytest_cache/v/cache").glob("*")))
+        """,
+    )
+    ran = four.run()
+    assert ran.outcomes == {"test_writes": "passed", "test_reads": "passed"}
+    assert ran.notes == ["[]"]
+
+
+def test_last_failed_and_failed_first_know_isolated_tests(four, monkeypatch):
+    monkeypatch.setenv("BROKEN", "1")
     four.run()
     assert four.run("--lf").outcomes == {"test_alpha": "failed", "test_gamma": "failed"}
     monkeypatch.delenv("BROKEN")
     assert list(four.run("--ff", "-k", "not delta").outcomes) == ["test_alpha", "test_gamma", "test_beta"]
-    ran = four.run("--lf", "--sw", "-k", "alpha or beta")
-    assert ran.outcomes == {"test_alpha": "passed", "test_beta": "passed"}
 
 
 def test_collecting_only_starts_no_process(four):

@@ -83,6 +83,10 @@ def test_a_test_over_its_limit_may_be_expected_to_be(project):
         @over
         def test_not_expected(): pass
 
+        @budget()
+        @xfail(strict=True)
+        def test_dies(): os._exit(3)
+
         @over
         def test_fails_anyway(): raise ValueError("its own")
         """,
@@ -94,6 +98,7 @@ def test_a_test_over_its_limit_may_be_expected_to_be(project):
         "test_expected_by_name": "xfailed",
         "test_another_was_expected": "failed",
         "test_not_expected": "failed",
+        "test_dies": "xfailed",
         "test_fails_anyway": "failed",
     }
     assert "XPASS" not in ran.text
