@@ -52,7 +52,7 @@ _NEUTRAL: dict[str, Any] = {
 }
 
 # Plugins that keep books about the whole session, by the names under which they are registered.
-_BOOKKEEPERS = ("lfplugin", "nfplugin", "stepwiseplugin", "stepwise")
+_BOOKKEEPERS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 
 def child_arguments(config: pytest.Config) -> list[str]:
