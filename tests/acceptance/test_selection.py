@@ -60,7 +60,7 @@ def test_stepwise_goes_on_where_it_stopped(four, monkeypatch):
     assert four.run(*arguments).outcomes == {"test_gamma": "failed"}
 
 
-def test_the_cache_is_shared_and_no_book_of_the_session_is_kept_by_a_test(four):
+def test_the_cache_is_shared_and_a_test_keeps_no_book_of_the_session_in_it(four):
     four.write(
         "test_it.py",
         """
