@@ -86,24 +86,29 @@ class Sampler:
         self._interval = interval_seconds
         self._began = time.monotonic()
         self._due_at = self._began
+        self._cpu_at_wait = time.thread_time()
 
     def wait_seconds(self) -> float:
-        """How long until the next sample is due; 0 if it is."""
+        """How long until the next sample is due; 0 if it is. To be asked just before waiting."""
+        self._cpu_at_wait = time.thread_time()
         return max(0.0, self._due_at - time.monotonic())
 
     def sample_if_due(self) -> None:
-        if self.wait_seconds() == 0.0:
-            self.sample()
+        if time.monotonic() >= self._due_at:
+            # To wait and to wake up costs as much as to read a small tree.
+            self._sample(self._cpu_at_wait)
 
     def sample(self) -> None:
         """Read the tree now. A process that has ended adds nothing."""
+        self._sample(time.thread_time())
+
+    def _sample(self, cpu_before: float) -> None:
         now = time.monotonic()
-        spent = time.thread_time()
         seen = self._tree.read()
         if seen is not None:
             own_peak, anon, tree = seen
             self.samples.add(now - self._began, own_peak=own_peak, anon=anon, tree=tree)
-        spent = time.thread_time() - spent
+        spent = time.thread_time() - cpu_before
         self._due_at = now + max(self._interval, spent / LARGEST_CPU_SHARE)
 
 

@@ -185,6 +185,16 @@ def test_the_interval_is_stretched_so_that_sampling_takes_under_one_percent():
     assert sampler.wait_seconds() + time.monotonic() - began >= 0.5
 
 
+def test_what_it_costs_to_wake_up_counts_as_sampling():
+    sampler = Sampler(os.getpid(), 0.02)
+    sampler._tree = CostlyTree(0)
+    began = time.monotonic()
+    sampler.wait_seconds()
+    CostlyTree(0.005).read()
+    sampler.sample_if_due()
+    assert sampler.wait_seconds() + time.monotonic() - began >= 0.5
+
+
 def test_a_cheap_sample_does_not_stretch_the_interval():
     sampler = Sampler(os.getpid(), 30.0)
     sampler._tree = CostlyTree(0)
