@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import DEVICE_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
+from pytest_tfmem.figures import DEVICE_FIGURES, HOST_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,12 +95,14 @@ def _tree(samples: Samples, *, at_least: int) -> Reading:
 
 
 def _readings_of_samples(samples: Samples) -> dict[str, AnyReading]:
-    reason = NotMeasured("the test's process ended before it could be read")
+    if samples.before_setup is None:
+        # What was seen is the import of the test's file: nothing of the test itself, and no reason to call it kept.
+        return dict.fromkeys(HOST_FIGURES, NotMeasured("the test's process ended before its setup"))
     if samples.count == 0:
-        return dict.fromkeys(("rss", "rss_growth", "rss_anon", "rss_tree"), reason)
+        return dict.fromkeys(HOST_FIGURES, NotMeasured("the test's process ended before it could be read"))
     return {
         "rss": Reading(bytes=samples.own_peak, exactness="sampled", source=samples.source),
-        "rss_growth": _sampled_growth(samples),
+        "rss_growth": _sampled(max(0, samples.own_peak - samples.before_setup), samples),
         "rss_anon": _sampled(samples.anon_peak, samples),
         "rss_tree": _tree(samples, at_least=samples.own_peak),
     }
@@ -110,12 +112,6 @@ def _sampled(size: int | None, samples: Samples) -> AnyReading:
     if size is None:
         return NotMeasured("the test's process ended before it could be read")
     return Reading(bytes=size, exactness="sampled", source=samples.source)
-
-
-def _sampled_growth(samples: Samples) -> AnyReading:
-    if samples.before_setup is None:
-        return NotMeasured("the test's process ended before its setup")
-    return _sampled(max(0, samples.own_peak - samples.before_setup), samples)
 
 
 def _later(counted: AnyReading, sampled: AnyReading) -> AnyReading:

@@ -226,7 +226,7 @@ def test_crash_in_place_of_the_expected_error():
     ctypes.string_at(0)
 
 @pytest.mark.memory_budget
-@pytest.mark.parametrize("x", [1], ids=["a\\nb::c'\\"d\\N{SNOWMAN}\\x1b[31m" + "x" * 4000])
+@pytest.mark.parametrize("x", [1], ids=["a\\nb::c'\\"d\\N{PARTY POPPER}\\x1b[31m" + "x" * 4000])
 def test_id(x, tmp_path):
     (tmp_path / "file").touch()
 
@@ -410,7 +410,7 @@ def test_a_crash_in_place_of_an_expected_error_is_a_failure(table: Table):
 
 
 def test_a_test_may_have_any_id(table: Table):
-    test = "test_others.py::test_id[a\nb::c'\"d\N{SNOWMAN}\x1b[31m" + "x" * 4000 + "]"
+    test = "test_others.py::test_id[a\nb::c'\"d\N{PARTY POPPER}\x1b[31m" + "x" * 4000 + "]"
     assert table.ended[0].outcomes(test) == {"setup": "passed", "call": "passed", "teardown": "passed"}
 
 

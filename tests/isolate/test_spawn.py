@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 import psutil
 import pytest
@@ -49,6 +50,15 @@ def spawned(tmp_path):
         child.close()
 
 
+def environment_of(child):
+    """The child's environment, which the kernel shows a moment after the child has begun."""
+    process = psutil.Process(child.process.pid)
+    deadline = time.monotonic() + 20
+    while not (environment := process.environ()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return environment
+
+
 def start_message(path, name):
     return wire.Start(
         test_id=f"{path.name}::{name}",
@@ -88,7 +98,7 @@ def test_a_child_runs_the_test_that_it_is_told_to(spawned, tmp_path, monkeypatch
 @linux
 def test_a_child_has_the_environment_that_it_is_given_and_its_mark(spawned):
     child = spawned(environment={"ONLY": "this"})
-    environment = psutil.Process(child.process.pid).environ()
+    environment = environment_of(child)
     mark = environment.pop(TOKEN_VARIABLE)
     assert environment == {"ONLY": "this"}
     assert mark.startswith(f"{os.getpid()}-")
@@ -96,7 +106,7 @@ def test_a_child_has_the_environment_that_it_is_given_and_its_mark(spawned):
 
 @linux
 def test_no_two_children_have_the_same_mark(spawned):
-    marks = {psutil.Process(spawned().process.pid).environ()[TOKEN_VARIABLE] for _ in range(2)}
+    marks = {environment_of(spawned())[TOKEN_VARIABLE] for _ in range(2)}
     assert len(marks) == 2
 
 
