@@ -66,7 +66,7 @@ _OPTIONS = (
     _Option(
         "tfmem_gpu",
         "auto: device limits that cannot be measured are reported as not measured; require: they fail the test;"
-        " off: they are not looked at (default: auto)",
+        " off: they are not measured (default: auto)",
         choices=GPU_MODES,
     ),
     _Option("tfmem_timeout", "end an isolated test that runs longer (default: no timeout)", "SECONDS"),
