@@ -77,15 +77,13 @@ def test_files_and_names_that_the_user_has_chosen(project):
     project.write("pytest.ini", "[pytest]\npython_files = check_*.py\npython_functions = check_*\ntestpaths = ours\n")
     project.write("ours/__init__.py", "")
     project.write("ours/check_it.py", "@budget()\ndef check_it(): note(__name__)")
-    for arguments in ([], ["--pyargs", "ours"], ["--pyargs", "ours.check_it", "--ignore=other", "--confcutdir=."]):
+    for arguments in ([], ["--pyargs", "ours.check_it", "--ignore=other", "--confcutdir=."]):
         assert project.run(*arguments).notes_of_children() == ["ours.check_it"]
 
 
 def test_a_session_begun_by_a_script(project):
     project.write("test_it.py", "import sys\n\n@budget()\ndef test_it(): note(sys.argv[1:])")
-    project.write(
-        "script.py", "if __name__ == '__main__': raise SystemExit(pytest.main(['-p', 'witness', '-q']))"
-    )
+    project.write("script.py", "if __name__ == '__main__': raise SystemExit(pytest.main(['-p', 'witness', '-q']))")
     result = project.pytester.run(sys.executable, "script.py", "an argument")
     assert result.ret == 0
     assert "measured 1 test" in result.stdout.str()

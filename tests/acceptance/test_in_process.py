@@ -36,7 +36,7 @@ def test_tests_run_in_pytests_own_process_unmeasured_and_the_summary_says_so(pro
 
 def test_a_plan_of_fixtures_starts_no_process(project):
     project.write("test_it.py", MODULE)
-    for option in ("--setup-plan", "--setup-only", "--collect-only", "--fixtures-per-test", "--markers"):
+    for option in ("--setup-plan", "--setup-only"):
         ran = project.run(option)
         assert not ran.children
         assert ran.notes == []

@@ -88,7 +88,7 @@ def test_styles_of_traceback_and_local_variables(project):
         "def fails(value):\n    __tracebackhide__ = False\n    local_value = value * 2\n    assert local_value == [1]",
     )
     project.write("test_it.py", "import helper\n\n@budget()\ndef test_fails():\n    helper.fails([1, 2])")
-    for arguments in (["--tb=short", "-l"], ["--tb=line"], ["-vv"]):
+    for arguments in (["--tb=short", "-l"], ["-vv"]):
         here, there = project.run("--no-tfmem", *arguments), project.run(*arguments)
         assert _failures(there) == _failures(here) != ""
 
