@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 _COLUMNS = ("figure", "limit", "reading", "of limit", "exactness")
 _STATUS = 6 + len(GAP)  # cells of the longest standing of a row, "waived"
 _ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
+_PASSED: tuple[Standing, ...] = ("over", "warn", "xfail")
 _MOST_ROWS = 10  # of those that do not fail a test
 
 
 def breach_lines(judged: Sequence[Judged], *, width: int) -> list[Line]:
     """A table of the limits that are passed, the worst first."""
-    return _table(_worst_first(judged, ("over", "warn")), width)
+    return _table(_worst_first(judged, _PASSED), width)
 
 
 def attention_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> list[Line]:
@@ -35,7 +36,7 @@ def attention_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> 
     """
     most = len(judged) if complete else _MOST_ROWS
     waived, near = _worst_first(judged, ("waived",)), _worst_first(judged, ("near",))
-    rows = [*_worst_first(judged, ("over", "warn")), *waived[:most], *near[:most]]
+    rows = [*_worst_first(judged, _PASSED), *waived[:most], *near[:most]]
     return [
         *_table(rows, width),
         *_left_out("waived", waived[most:]),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _MOST_REASONS = 3
 _LONGEST_REASON = 60
 # The order of budgets.verdict.worst: a waiver must not make a figure that is missing look settled.
-_WORST_FIRST: tuple[Standing, ...] = ("over", "warn", "not measured", "waived", "near", "ok")
-_WORDS: dict[Standing, str] = {"warn": "over (warning only)"}
+_WORST_FIRST: tuple[Standing, ...] = ("over", "warn", "xfail", "not measured", "waived", "near", "ok")
+_WORDS: dict[Standing, str] = {"warn": "over (warning only)", "xfail": "over (in an xfailed or skipped test)"}
 
 
 def closing_line(measurements: Sequence[Measurement]) -> str:

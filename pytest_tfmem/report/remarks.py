@@ -26,7 +26,7 @@ def remark_lines(judged: Sequence[Judged], *, width: int, complete: bool) -> Ite
     """
     texts = [
         *(waiver_text(waiver) for waiver in dict.fromkeys(filter(None, map(_waiver_to_tell_of, judged)))),
-        *_notes([limit for limit in judged if complete or limit.standing in {"over", "warn"}], width),
+        *_notes([limit for limit in judged if complete or limit.standing in {"over", "warn", "xfail"}], width),
         *_not_measured([limit for limit in judged if limit.standing == "not measured"], width),
     ]
     for text in texts:

@@ -32,6 +32,12 @@ def test_what_only_warns_is_counted_apart(measured):
     assert closing_line(tests) == "measured 2 of 2 limits; 1 over, 1 over (warning only)"
 
 
+def test_what_is_over_in_a_test_that_was_expected_to_fail_is_counted_apart(measured):
+    tests = [*_tests(measured, "over"), measured(judged={"rss": (9, 7, "over")}, outcome="skipped")]
+    assert closing_line(tests) == "measured 2 of 2 limits; 1 over, 1 over (in an xfailed or skipped test)"
+    assert worst_standing(tests[1:]) == "xfail"
+
+
 def test_reasons_are_counted_most_frequent_first(measured):
     reasons = ["a", "no GPU", "no GPU", "b", "c", "d"]
     tests = [measured(judged={"gpu": (reason, 7, "not-measured")}) for reason in reasons]
