@@ -30,7 +30,7 @@ def test_it_is_the_kernels_own_count():
 
 
 def test_the_count_is_found_among_the_others(vmstat):
-    vmstat("pgfault 12\noom_kill 3\noom_kill_other 9\ndrop_pagecache 0\n")
+    vmstat("pgfault 12\noom_kill_other 9\noom_kill 3\ndrop_pagecache 0\n")
     assert oom_kills() == 3
 
 
