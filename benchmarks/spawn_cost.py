@@ -8,9 +8,10 @@ child   the test's own process under `python -m pytest --tfmem-all FILE`, from b
         that of the session beside it, which samples
 whole   that same session from its start to its end; it imports and collects the file a second time
 
-The bar is on child against plain: at most 5 % more, in the median of the pairs' ratios. On a machine that does something
-else besides, the least of each against the other says more than the medians, and processor time more than the clock:
-the child is a session of its own to the scheduler, which may give it more of a busy machine than the plain run gets.
+The bar is on child against plain: at most 5 % more, in the median of the pairs' ratios. On a machine that does
+something else besides, the least of each against the other says more than the medians, and processor time more than
+the clock: the child is a session of its own to the scheduler, which may give it more of a busy machine than the plain
+run gets.
 """
 
 from __future__ import annotations
