@@ -70,7 +70,7 @@ def test_a_child_that_has_ended_keeps_its_return_code(start):
 
 @posix
 def test_those_in_its_group_end_with_it_though_it_has_ended_before_them(start):
-    child = start(STARTER + "say(start().pid); os._exit(0)")
+    child = start(STARTER + "say(start(env={}).pid); os._exit(0)")
     (orphan,) = said(child)
     assert child.wait(20) == 0
     assert is_running(orphan)
