@@ -9,7 +9,7 @@ from pytest_tfmem.figures import Timeline
 from pytest_tfmem.measure.host import HAS_PROC, parse_status
 
 MOST_POINTS = 200
-LARGEST_CPU_SHARE = 0.01
+LARGEST_CPU_SHARE = 0.009  # 1 % is promised; what is spent after the last look at the clock is not seen
 
 
 class Samples:
