@@ -136,7 +136,7 @@ def test_what_others_put_beside_the_sessions_is_not_touched(tmp_path, beside, en
         "tfmem-1-2",
         "pytest-0",
         f"tfmem-1-{ended_pid}-a file",
-        f"tfmem-2-{ended_pid}-link",
+        f"tfmem-50-{ended_pid}-link",
     ]
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "deep").mkdir(parents=True)
@@ -148,6 +148,7 @@ def test_what_others_put_beside_the_sessions_is_not_touched(tmp_path, beside, en
         (beside / f"tfmem-{number}-{ended_pid}-abc").mkdir()
     scratch_at(tmp_path).next_folder()
     assert set(kept) <= set(names(beside))
+    assert [name for name in names(beside) if name.startswith(f"tfmem-8-{os.getpid()}-")] != []
     assert f"tfmem-3-{ended_pid}-file" in names(beside)
     assert names(elsewhere) == ["deep"]
 

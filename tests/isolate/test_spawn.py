@@ -152,16 +152,21 @@ def test_to_close_is_to_end_it_and_to_hang_up(spawned):
 
 
 @linux
-def test_a_child_does_not_outlive_its_controller(start):
+def test_a_child_does_not_outlive_its_controller(start, tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_it():\n    pass\n")
     controller = start(
         "import os, sys\n"
         "from pathlib import Path\n"
+        "from pytest_tfmem.isolate import wire\n"
         "from pytest_tfmem.isolate.spawn import spawn\n"
         "child = spawn(environment=os.environ, directory=Path.cwd(), search_path=sys.path, shows_output=False)\n"
+        "child.channel.send(wire.decode(bytes.fromhex(sys.argv[1])))\n"
+        "while not isinstance(child.channel.receive(), wire.PhaseOver): pass  # it now waits for an answer\n"
         "os.set_inheritable(child.channel.fileno(), True)\n"
         "other = os.posix_spawn('/bin/sleep', ['sleep', '60'], {})  # holds the socket open\n"
         "print(child.process.pid, other, flush=True)\n"
-        "sys.stdin.read()\n"
+        "sys.stdin.read()\n",
+        wire.encode(start_message(tmp_path / "test_a.py", "test_it")).hex(),
     )
     child, other = map(int, controller._popen.stdout.readline().split())
     os.kill(controller.pid, signal.SIGKILL)
@@ -188,9 +193,14 @@ def test_a_child_that_has_been_closed_leaves_nothing_open(spawned):
     assert os.listdir("/proc/self/fd") == before
 
 
+def greeting(connected):
+    connected.settimeout(20)
+    return connected.recv(5, socket.MSG_WAITALL)
+
+
 def test_who_knows_the_word_is_connected(start):
     with open_pair(tcp=True) as pair, pair.connected(start(CONNECTS, pair.address)) as connected:
-        assert connected.recv(5, socket.MSG_WAITALL) == b"hello"
+        assert greeting(connected) == b"hello"
         assert connected.gettimeout() is None
 
 
@@ -205,14 +215,14 @@ def test_a_stranger_is_turned_away(start, word):
         if len(word) < 32:
             stranger.shutdown(socket.SHUT_WR)
         with pair.connected(start(CONNECTS, pair.address)) as connected:
-            assert connected.recv(5, socket.MSG_WAITALL) == b"hello"
+            assert greeting(connected) == b"hello"
         assert stranger.recv(1) == b""
 
 
 def test_a_stranger_who_says_nothing_does_not_keep_the_child_out(start):
     with open_pair(tcp=True) as pair, stranger_at(pair) as stranger:
         with pair.connected(start(CONNECTS, pair.address)) as connected:
-            assert connected.recv(5, socket.MSG_WAITALL) == b"hello"
+            assert greeting(connected) == b"hello"
         assert stranger.recv(1) == b""
 
 
@@ -222,7 +232,7 @@ def test_a_stranger_who_hangs_up_at_once_does_not_keep_the_child_out(start):
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # with a reset
         stranger.close()
         with pair.connected(start(CONNECTS, pair.address)) as connected:
-            assert connected.recv(5, socket.MSG_WAITALL) == b"hello"
+            assert greeting(connected) == b"hello"
 
 
 def test_a_word_may_come_in_pieces(start):
@@ -237,7 +247,7 @@ connected.sendall(b"hello")
 sys.stdin.read()
 """
     with open_pair(tcp=True) as pair, pair.connected(start(in_pieces, pair.address)) as connected:
-        assert connected.recv(5, socket.MSG_WAITALL) == b"hello"
+        assert greeting(connected) == b"hello"
 
 
 def test_a_child_that_died_before_it_connected_is_not_awaited(start):
