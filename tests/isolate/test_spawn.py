@@ -200,8 +200,8 @@ def greeting(connected):
 
 def test_who_knows_the_word_is_connected(start):
     with open_pair(tcp=True) as pair, pair.connected(start(CONNECTS, pair.address)) as connected:
-        assert greeting(connected) == b"hello"
         assert connected.gettimeout() is None
+        assert greeting(connected) == b"hello"
 
 
 def stranger_at(pair):
