@@ -20,7 +20,7 @@ class Samples:
     """
 
     def __init__(self, interval_seconds: float) -> None:
-        self.source = f"process tree read every {interval_seconds * 1000:g} ms"
+        self.source = f"process tree read every {interval_seconds * 1000:g} ms at best"
         self.count = 0
         self.own_peak = 0
         self.tree_peak = 0

@@ -108,7 +108,7 @@ def test_anonymous_memory_that_nobody_counts_is_not_measured():
 @pytest.mark.parametrize(("tree", "most"), [(9000, 9000), (4000, 5000)])
 def test_the_tree_held_at_least_what_its_first_process_held(tree, most):
     read = host_readings(phases(marks(5000)), samples(3000, tree))
-    assert read["rss_tree"] == Reading(bytes=most, exactness="sampled", source="process tree read every 20 ms")
+    assert read["rss_tree"] == Reading(bytes=most, exactness="sampled", source="process tree read every 20 ms at best")
 
 
 def test_a_process_that_ended_before_it_was_read_is_not_measured():
@@ -123,7 +123,7 @@ def test_a_process_that_ended_before_setup_is_not_measured_though_it_was_seen():
 
 
 def test_a_process_that_ended_badly_has_what_was_last_seen_of_it():
-    source = "process tree read every 20 ms"
+    source = "process tree read every 20 ms at best"
     read = readings_of_the_dead({}, samples(900, own=800, anon=600, before_setup=500))
     assert read == {
         "rss": Reading(bytes=800, exactness="sampled", source=source),
@@ -138,7 +138,7 @@ def test_the_dead_have_no_anonymous_memory_where_nobody_counts_it():
 
 
 def test_a_process_that_ended_badly_after_a_phase_has_the_greater_of_its_mark_and_its_samples():
-    source = "process tree read every 20 ms"
+    source = "process tree read every 20 ms at best"
     read = readings_of_the_dead(phases(marks(5000)), samples(4000, own=4000, anon=3500, before_setup=1000))
     assert read["rss"] == Reading(bytes=5000, exactness="sampled", source=source)
     read = readings_of_the_dead(phases(marks(5000)), samples(6000, own=6000, anon=5500, before_setup=1000))

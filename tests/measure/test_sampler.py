@@ -79,8 +79,8 @@ def test_anonymous_memory_that_no_sample_told_is_not_zero():
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.02, "20 ms"), (0.0005, "0.5 ms"), (2.0, "2000 ms")])
-def test_the_source_names_the_interval(seconds, shown):
-    assert Samples(seconds).source == f"process tree read every {shown}"
+def test_the_source_names_the_interval_that_is_stretched_when_it_has_to_be(seconds, shown):
+    assert Samples(seconds).source == f"process tree read every {shown} at best"
 
 
 @linux
