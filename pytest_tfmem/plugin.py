@@ -223,6 +223,7 @@ class Summary:
         self._session = session
         self._config = config
 
+    @pytest.hookimpl(trylast=True)  # after those who write reports down as they come
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._session.record(report)
 

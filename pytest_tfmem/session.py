@@ -35,7 +35,7 @@ class TfmemSession:
         self._lazy_requests: Requests | None = None
         self._scratch: Scratch | None = None
         self._no_gpu: str | None = None
-        self._measured: dict[str, Any] = {}
+        self._measured: dict[str, bytes] = {}
 
     @property
     def isolates(self) -> bool:
@@ -90,18 +90,26 @@ class TfmemSession:
         report.tfmem = encode_measurement(unmeasured(item, request, outcome, reason))  # type: ignore[attr-defined]
 
     def record(self, report: pytest.TestReport) -> None:
-        """Keep what rides on a report, the last attempt's where a test was run again."""
+        """Take what rides on a report, and keep the last attempt's where a test was run again.
+
+        Taken off it and packed: pytest keeps every report to the session's end, and a long session many.
+        """
         measured = getattr(report, "tfmem", None)
         if isinstance(measured, dict):
-            self._measured[report.nodeid] = measured
+            from msgspec import msgpack  # noqa: PLC0415  only where something was measured
+
+            self._measured[report.nodeid] = msgpack.encode(measured)
+            del report.tfmem
 
     def measurements(self) -> list[Measurement]:
         """What came of every test that was to be measured, in the order in which they ended."""
         if not self._measured:
             return []
+        from msgspec import msgpack  # noqa: PLC0415
+
         from pytest_tfmem.figures import decode_measurement  # noqa: PLC0415
 
-        return [decode_measurement(measured) for measured in self._measured.values()]
+        return [decode_measurement(msgpack.decode(measured)) for measured in self._measured.values()]
 
     def write_json(self) -> None:
         """Write the run document, if one is wanted. Raises OSError."""
