@@ -324,7 +324,8 @@ def test_no_fault_ends_the_session_or_leaves_a_file(table: Table):
 def test_a_hanging_test_is_ended_with_all_it_started_within_a_second_of_its_timeout(table: Table, phase: str):
     test = _test("hang", phase)
     began = float(table.projects[1].noted(f"test[hang-{phase}]"))
-    assert 1 <= table.of(test).seen[test].ended_at - began < 2
+    # Its timeout of 1 s counts from its setup, a little before it hangs.
+    assert 0.5 < table.of(test).seen[test].ended_at - began < 2
 
 
 @pytest.mark.parametrize("fault", ["bare_child_of_one_that_dies", "bare_children_of_one_that_hangs"])
