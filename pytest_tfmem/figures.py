@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 else:
 
     class AnyReading(abc.ABC):  # noqa: B024  only a name for isinstance
-        """Stands in for the union above: msgspec decodes no union of two structs without a tag; `_decode` does."""
+        """Stands in for the union above: msgspec decodes no union of two structs without a tag; `decode_reading` does."""
 
     AnyReading.register(Reading)
     AnyReading.register(NotMeasured)
@@ -149,10 +149,15 @@ def encode_measurement(measurement: Measurement) -> dict[str, Any]:
 
 def decode_measurement(data: object) -> Measurement:
     """The measurement that `encode_measurement` encoded. Raises msgspec.ValidationError if it is not one."""
-    return msgspec.convert(data, Measurement, dec_hook=_decode)
+    return msgspec.convert(data, Measurement, dec_hook=decode_reading)
 
 
-def _decode(_kind: type, data: object) -> AnyReading:
-    if isinstance(data, dict) and "not_measured" in data:
-        return msgspec.convert(data, NotMeasured)
-    return msgspec.convert(data, Reading)
+def decode_reading(_kind: type, data: object) -> AnyReading:
+    """The reading, or the reason for none, that `data` is: the `dec_hook` of whatever holds readings."""
+    try:
+        if isinstance(data, dict) and "not_measured" in data:
+            return msgspec.convert(data, NotMeasured)
+        return msgspec.convert(data, Reading)
+    except msgspec.ValidationError as fault:
+        # msgspec adds the path of the fault to a ValueError, not to its own error.
+        raise ValueError(str(fault)) from fault

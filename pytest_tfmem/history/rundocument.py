@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.figures import AnyReading, Measurement, NotMeasured, Reading, Timeline
+from pytest_tfmem.figures import Measurement, NotMeasured, Reading, Timeline, decode_reading
 from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.origin import find_origin
 
@@ -87,7 +87,7 @@ def read_run_document(path: Path) -> RunDocument:
         data = msgspec.json.decode(path.read_bytes())
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise _wrong_schema(data, where)
-        return msgspec.convert(data, RunDocument, dec_hook=_decode_reading)
+        return msgspec.convert(data, RunDocument, dec_hook=decode_reading)
     except OSError as fault:
         raise TfmemError(fault.strerror or "cannot be read", where=where) from fault
     except msgspec.ValidationError as fault:
@@ -127,16 +127,6 @@ def _wrong_schema(data: object, where: str) -> TfmemError:
         where=where,
         hint=f"this version of pytest-tfmem reads '{SCHEMA}'",
     )
-
-
-def _decode_reading(_kind: type, data: object) -> AnyReading:
-    try:
-        if isinstance(data, dict) and "not_measured" in data:
-            return msgspec.convert(data, NotMeasured)
-        return msgspec.convert(data, Reading)
-    except msgspec.ValidationError as fault:
-        # msgspec adds the path of the fault to a ValueError, not to its own error.
-        raise ValueError(str(fault)) from fault
 
 
 def _schema_of_reading(kind: type) -> dict[str, Any]:
