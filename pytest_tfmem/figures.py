@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 else:
 
     class AnyReading(abc.ABC):  # noqa: B024  only a name for isinstance
-        """Stands in for the union above: msgspec decodes no union of two structs without a tag; `decode_reading` does."""
+        """Stands in for the union above: msgspec decodes no untagged union of two structs; `decode_reading` does."""
 
     AnyReading.register(Reading)
     AnyReading.register(NotMeasured)
