@@ -47,6 +47,7 @@ _NEUTRAL: dict[str, Any] = {
     "no_summary": True,
     "pastebin": None,
     "durations": None,
+    "log_file_mode": "a",  # the session has begun that file
     # this plugin's own
     "tfmem_json": None,
 }

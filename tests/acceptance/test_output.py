@@ -95,3 +95,24 @@ def test_styles_of_traceback_and_local_variables(project):
 
 def _failures(ran):
     return ran.text.partition("= FAILURES =")[2].partition("\n")[2].partition("= memory budgets =")[0].rstrip("= \n")
+
+
+def test_a_log_file_holds_what_every_isolated_test_has_logged(project):
+    project.write("pytest.ini", "[pytest]\nlog_file = session.log\nlog_file_level = INFO\n")
+    project.write(
+        "test_it.py",
+        """
+        import logging
+
+        @budget()
+        def test_first():
+            logging.info("said by the first")
+
+        @budget()
+        def test_second():
+            logging.info("said by the second")
+        """,
+    )
+    assert project.run().outcomes == {"test_first": "passed", "test_second": "passed"}
+    logged = (project.path / "session.log").read_text(encoding="utf-8")
+    assert [line.partition("said")[2] for line in logged.splitlines()] == [" by the first", " by the second"]
