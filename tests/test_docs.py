@@ -145,7 +145,7 @@ def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
     program, *arguments = words[len(variables) :]
     # Other plugins add to what pytest prints, and change the order of tests; in CI pytest cuts no lines.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
-    environment |= {"PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:hypothesispytest", "COLUMNS": "100"}
+    environment |= {"PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:hypothesispytest", "COLUMNS": "80"}
     return subprocess.run(
         [*interpreter(program), *arguments],
         cwd=directory,

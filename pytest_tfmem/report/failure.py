@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.figures import AnyReading, Limit, Phase, Verdict
 
-_WIDTH = 100
-_NARROWEST = 30  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
+_WIDTH = 79  # of a terminal of 80 columns
+_NARROWEST = 27  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
 _PHASE_COLUMNS = {"peak rss": "rss_bytes", "growth": "rss_growth_bytes", "anon": "rss_anon_bytes"}
 
 

@@ -46,9 +46,11 @@ def test_a_breach_says_what_is_over_then_everything_that_is_known():
         memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)
 
           figure        reading     limit  verdict       how good
-          rss          1.62 GiB  1.50 GiB  over          lower-bound, too low by at most 256 KiB; VmHWM
+          rss          1.62 GiB  1.50 GiB  over          lower-bound, too low by at
+                                                         most 256 KiB; VmHWM
           rss_growth  412.0 MiB         -  -             exact; VmHWM
-          rss_tree     1.62 GiB         -  -             sampled, error unknown; samples of the process tree
+          rss_tree     1.62 GiB         -  -             sampled, error unknown;
+                                                         samples of the process tree
                                                          from outside
           gpu                 -  2.00 GiB  not measured  not measured: no GPU
 
@@ -90,8 +92,8 @@ def test_a_waiver_in_force_is_the_ceiling_that_was_passed(waiver):
     )
     assert text.splitlines()[0] == "memory budget exceeded: rss 2.00 GiB > 1.90 GiB (+5.3 %)"
     assert text.splitlines()[-2:] == [
-        "  rss: waived to 1.90 GiB until 2027-01-31, 167 days left: #123, float32 fallback until the kernel",
-        "    lands (budgets.yaml:30)",
+        "  rss: waived to 1.90 GiB until 2027-01-31, 167 days left: #123, float32",
+        "    fallback until the kernel lands (budgets.yaml:30)",
     ]
 
 
@@ -161,9 +163,10 @@ def test_figures_that_nobody_limited_and_nobody_measured_share_a_line():
         "cpu_tensors": NotMeasured("switched off"),
     }
     text = breach_text(readings, {"rss": _limited(GIB)}, {"rss": "over"}, {}, over=["rss"])
-    assert text.splitlines()[2:6] == [
+    assert text.splitlines()[2:7] == [
         "  figure   reading     limit  verdict  how good",
-        "  rss     2.00 GiB  1.00 GiB  over     lower-bound, too low by at most 256 KiB; VmHWM",
+        "  rss     2.00 GiB  1.00 GiB  over     lower-bound, too low by at most 256 KiB;",
+        "                                       VmHWM",
         "  not measured: gpu, gpu_reserved (no GPU)",
         "  not measured: cpu_tensors (switched off)",
     ]
