@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_tfmem.budgets.verdict import judge, worst
+from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.isolate import arguments, identity, replay, reports, wire
 from pytest_tfmem.isolate.controller import IsolatedTest, Order
@@ -141,16 +141,20 @@ class TestRun:
             return ""
         readings, limits = self._readings(), self._request.budget.limits
         verdicts = judge(limits, readings)
-        over = [figure for figure, limit in limits.items() if limit.level == "error" and self._fails(figure, verdicts)]
+        over = [*breaches(verdicts, limits), *self._required(verdicts)]
         new = [figure for figure in over if figure not in (self._failed_at_call or ())]
         if phase == "call":
             self._failed_at_call = set(over)
         phases, notes = phase_figures(self._test.observed.phases), self._request.budget.notes
         return breach_text(readings, limits, verdicts, phases, over=new, notes=notes) if new else ""
 
-    def _fails(self, figure: str, verdicts: dict[str, Verdict]) -> bool:
-        required = self._settings.gpu == "require" and figure in DEVICE_FIGURES
-        return verdicts[figure] == "over" or (required and verdicts[figure] == "not-measured")
+    def _required(self, verdicts: dict[str, Verdict]) -> list[str]:
+        """Device figures that fail the test because they could not be measured, under --tfmem-gpu=require."""
+        if self._settings.gpu != "require":
+            return []
+        limits = self._request.budget.limits
+        unread = [figure for figure in DEVICE_FIGURES if verdicts.get(figure) == "not-measured"]
+        return [figure for figure in unread if limits[figure].level == "error"]
 
     def _note_outcome(self, report: pytest.TestReport) -> None:
         if report.failed:

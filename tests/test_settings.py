@@ -7,7 +7,9 @@ import re
 import pytest
 
 from pytest_tfmem import settings
+from pytest_tfmem.budgets import model
 from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.isolate import runtime
 from pytest_tfmem.settings import read_settings
 
 # By option: how it is given on the command line and in the ini file, and the setting that comes of it.
@@ -166,3 +168,8 @@ def _is_refused(result, said):
     output = "\n".join([*result.outlines, *result.errlines])
     assert "\x1b" not in output
     assert not re.search(r"Traceback|INTERNALERROR", output)
+
+
+def test_option_marker_and_file_know_the_same_allocators():
+    # Three lists, because what is loaded with the plugin must not load the rooms of the other two.
+    assert settings.ALLOCATORS == runtime.ALLOCATORS == model.ALLOCATORS

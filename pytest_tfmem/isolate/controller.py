@@ -87,7 +87,6 @@ class IsolatedTest:
         restore: Callable[[dict[str, Any]], pytest.TestReport],
         deliver: Callable[[wire.Message], None],
     ) -> None:
-        self._order = order
         self._judge = judge
         self._restore = restore
         self._deliver = deliver
