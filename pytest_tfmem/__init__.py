@@ -8,7 +8,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     history
     report
     settings
-    request testrun session
+    request testrun ahead session
     plugin check doctor
     cli
 
@@ -25,6 +25,7 @@ What each room knows:
     settings  every option and ini key, declared once and read once
     request   what is asked of one test, by its markers, the file and the options
     testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
+    ahead     which tests and files come next, made ready while another test runs
     session   what this plugin knows in one pytest session
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are

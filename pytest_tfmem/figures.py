@@ -123,13 +123,14 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     `verdict` is the worst of `verdicts`, which has one for every figure that has a limit ("unlimited" if none has).
     `phases` has, by phase, `seconds` and the phase's own peaks in bytes (`rss_bytes`, `rss_growth_bytes`,
-    `rss_anon_bytes`). `died` says how the process ended if it did not end well; `unmeasured` why nothing at all
-    was measured (the test ran in pytest's own process); both are empty otherwise.
+    `rss_anon_bytes`). `died` says how the process ended if it did not end well; `why_spawned` why `auto` took a
+    new interpreter in place of a fork; `unmeasured` why nothing at all was measured (the test ran in pytest's own
+    process); all are empty otherwise.
     """
 
     nodeid: str
     outcome: Literal["passed", "failed", "skipped"]
-    start_method: Literal["spawn", "in-process"]
+    start_method: Literal["spawn", "forkserver", "in-process"]
     verdict: Verdict
     readings: dict[str, AnyReading]
     limits: dict[str, Limit]
@@ -137,6 +138,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     phases: dict[Phase, dict[str, int | float]]
     timeline: Timeline | None = None
     died: str = ""
+    why_spawned: str = ""
     unmeasured: str = ""
     notes: list[str] = []
 

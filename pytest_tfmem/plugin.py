@@ -90,13 +90,35 @@ class Gate:
 
     def __init__(self, session: TfmemSession) -> None:
         self._session = session
+        self._following: pytest.Item | None = None
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if self._session.may_warm_up:
+            self._session.ahead.collected(report.result)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self._session.may_warm_up and not hasattr(session.config, "workerinput"):
+            # A worker of pytest-xdist is told later which of them it is to run.
+            self._session.ahead.all_collected(session.items)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # within pytest-cov, which puts together what tests have written
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            self._session.run_is_over()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around whoever owns the protocol (pytest-rerunfailures)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        self._following = nextitem
         try:
             return (yield)
         finally:
             self._end_attempt(item)
+            if _GATED in item.stash:
+                self._session.ahead.ended(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around every other plugin's part in the phase
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -108,6 +130,7 @@ class Gate:
         run = item.stash[_RUN] = self._session.start(item)
         if _TIMEOUT in item.stash:
             run.allow(item.stash[_TIMEOUT] + _BACKSTOP_SECONDS)
+        self._session.ahead.started(item, self._following)
         self._carry_out(item, "setup")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # the same

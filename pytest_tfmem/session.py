@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.ahead import Ahead
+    from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.scratch import Scratch
+    from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.request import Request, Requests
     from pytest_tfmem.settings import Settings
     from pytest_tfmem.testrun import Outcome, TestRun
@@ -33,6 +36,8 @@ class TfmemSession:
         self._began = dt.datetime.now(tz=dt.UTC)
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
+        self._lazy_starter: Starter | None = None
+        self._lazy_ahead: Ahead | None = None
         self._scratch: Scratch | None = None
         self._no_gpu: str | None = None
         self._measured: dict[str, bytes] = {}
@@ -41,6 +46,11 @@ class TfmemSession:
     def isolates(self) -> bool:
         """Whether tests run in processes of their own here at all."""
         return not self.settings.in_process
+
+    @property
+    def may_warm_up(self) -> bool:
+        """Whether it is of use to look ahead: not where tests are spawned, or only listed."""
+        return self.settings.start_method != "spawn" and not self._config.getoption("collectonly", False)
 
     @property
     def budgets(self) -> BudgetsFile | None:
@@ -63,7 +73,9 @@ class TfmemSession:
 
         try:
             request = self.request(item)
-            return TestRun(item, request, self.settings, basetemp=self._folder(), no_gpu=self._why_no_gpu())
+            return TestRun(
+                item, request, self.settings, self._starter, basetemp=self._folder(), no_gpu=self._why_no_gpu()
+            )
         except TfmemError as error:
             failure = str(error)
         except OSError as error:
@@ -124,9 +136,37 @@ class TfmemSession:
         environment = describe_environment(gpus=gpu_names())
         write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))
 
+    @property
+    def ahead(self) -> Ahead:
+        """What looks ahead in this session."""
+        if self._lazy_ahead is None:
+            from pytest_tfmem.ahead import Ahead  # noqa: PLC0415  only where a test is isolated
+
+            self._lazy_ahead = Ahead(self._starter, wants=self.wants, order_for=self._order_for)
+        return self._lazy_ahead
+
+    def run_is_over(self) -> None:
+        """No test comes any more: end what was held ready for one."""
+        if self._lazy_starter is not None:
+            self._lazy_starter.close()
+
     def close(self) -> None:
+        self.run_is_over()
         if self._scratch is not None:
             self._scratch.close()
+
+    @property
+    def _starter(self) -> Starter:
+        if self._lazy_starter is None:
+            from pytest_tfmem.isolate.starter import Starter  # noqa: PLC0415  only where a test is isolated
+
+            self._lazy_starter = Starter(self.settings.start_method, self.settings.preload)
+        return self._lazy_starter
+
+    def _order_for(self, item: pytest.Item) -> Order:
+        from pytest_tfmem.testrun import order_for  # noqa: PLC0415
+
+        return order_for(item, self.request(item), self.settings, self._starter)
 
     @property
     def _requests(self) -> Requests:

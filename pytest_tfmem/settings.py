@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGETS = "budgets.yaml"
 DEFAULT_INTERVAL_SECONDS = 0.02
-START_METHODS = ("auto", "spawn")
+START_METHODS = ("auto", "spawn", "forkserver")
 GPU_MODES = ("auto", "require", "off")
 ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 
@@ -25,12 +25,14 @@ ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 class Settings:
     """What the user has settled for this session, by option, ini key or default.
 
-    `budgets` is the budgets file if it was named or is there. `in_process` says why tests run in pytest's own
-    process, unmeasured ("--pdb"); it is empty when they do not.
+    `budgets` is the budgets file if it was named or is there. `preload` are the modules that servers import ahead, None where the
+    plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured ("--pdb"); it is empty
+    when they do not.
     """
 
     budgets: Path | None
-    start_method: Literal["spawn"]
+    start_method: Literal["auto", "spawn", "forkserver"]
+    preload: tuple[str, ...] | None
     allocator: Literal["cuda_malloc_async", "growth", "bfc", "cuda_malloc"] | None
     gpu: Literal["auto", "require", "off"]
     timeout_seconds: float | None
@@ -84,6 +86,12 @@ def declare(parser: pytest.Parser) -> None:
         _declare(group, option)
         kind: Literal["bool", "string"] = "bool" if option.is_switch else "string"
         parser.addini(option.name, option.help, type=kind, default=None)
+    parser.addini(
+        "tfmem_preload",
+        "modules that a server imports before it forks tests (default: the frameworks that the test's file imports)",
+        type="args",
+        default=None,
+    )
     parser.addini("tfmem_junit_properties", "write tfmem.* properties to JUnit XML", type="bool", default=True)
     parser.addini("verbosity_tfmem", "verbosity of the section 'memory budgets' (default: auto)", default="auto")
 
@@ -103,6 +111,7 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(
         budgets=_budgets(config),
         start_method=_start_method(config),
+        preload=_preload(config),
         allocator=_chosen(config, "tfmem_allocator", ALLOCATORS, None),
         gpu=_chosen(config, "tfmem_gpu", GPU_MODES, "auto"),
         timeout_seconds=_parsed(config, "tfmem_timeout", parse_seconds),
@@ -142,9 +151,27 @@ def _chosen(config: pytest.Config, name: str, choices: tuple[str, ...], default:
     return value
 
 
-def _start_method(config: pytest.Config) -> Literal["spawn"]:
-    _chosen(config, "tfmem_start_method", START_METHODS, "auto")
-    return "spawn"  # "auto" has nothing else to choose from
+def _start_method(config: pytest.Config) -> Literal["auto", "spawn", "forkserver"]:
+    method: Literal["auto", "spawn", "forkserver"] = _chosen(config, "tfmem_start_method", START_METHODS, "auto")
+    if method == "forkserver":
+        from pytest_tfmem.isolate.fitness import why_no_forkserver  # noqa: PLC0415  only where it is forced
+
+        reason = why_no_forkserver()
+        if reason:
+            where = _where(config, "tfmem_start_method")
+            raise TfmemError(f"forkserver is not possible here: {reason}", where=where, hint="use auto or spawn")
+    return method
+
+
+def _preload(config: pytest.Config) -> tuple[str, ...] | None:
+    named = config.getini("tfmem_preload")
+    if named is None:
+        return None
+    for name in named:
+        if not all(part.isidentifier() for part in name.split(".")):
+            where = f"{_ini_name(config)}: tfmem_preload"
+            raise TfmemError(f"{one_line(repr(name), most=60)} is not a module's name", where=where)
+    return tuple(named)
 
 
 def _budgets(config: pytest.Config) -> Path | None:

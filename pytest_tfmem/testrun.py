@@ -11,8 +11,10 @@ import pytest
 
 from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
-from pytest_tfmem.isolate import arguments, identity, replay, reports, wire
-from pytest_tfmem.isolate.controller import IsolatedTest, Order
+from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
+from pytest_tfmem.isolate.controller import IsolatedTest
+from pytest_tfmem.isolate.order import Order
+from pytest_tfmem.isolate.runtime import environment_of
 from pytest_tfmem.measure.readings import device_readings, host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.report.failure import breach_text
 from pytest_tfmem.report.properties import junit_properties
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.figures import AnyReading, Verdict
     from pytest_tfmem.isolate.controller import PhaseResult
+    from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.request import Request
     from pytest_tfmem.settings import Settings
 
@@ -58,7 +61,9 @@ class TestRun:
 
     __test__ = False
 
-    def __init__(self, item: pytest.Item, request: Request, settings: Settings, *, basetemp: Path, no_gpu: str) -> None:
+    def __init__(
+        self, item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path, no_gpu: str
+    ) -> None:
         self._item = item
         self._request = request
         self._settings = settings
@@ -68,7 +73,8 @@ class TestRun:
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
         self._test = IsolatedTest(
-            _order(item, request, settings, basetemp),
+            order_for(item, request, settings, starter, basetemp=basetemp),
+            start=starter.start,
             judge=self._breach,
             restore=lambda data: replay.restored(item, data),
             deliver=lambda said: replay.deliver(item, said),
@@ -109,7 +115,8 @@ class TestRun:
         return Measurement(
             nodeid=reports.encodable(self._item.nodeid),
             outcome=self._outcome,
-            start_method="spawn",
+            start_method=self._test.started.method,
+            why_spawned=reports.encodable(self._test.started.why_spawned),
             verdict=worst(verdicts),
             readings=readings,
             limits=dict(limits),
@@ -189,7 +196,10 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
     )
 
 
-def _order(item: pytest.Item, request: Request, settings: Settings, basetemp: Path) -> Order:
+def order_for(
+    item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path | None = None
+) -> Order:
+    """The order for this test; without a `basetemp`, for one that is only expected."""
     config = item.config
     workerinput = getattr(config, "workerinput", None)
     start = wire.Start(
@@ -198,18 +208,20 @@ def _order(item: pytest.Item, request: Request, settings: Settings, basetemp: Pa
         path=os.fsencode(item.path),
         arguments=[os.fsencode(argument) for argument in arguments.child_arguments(config)],
         argv=[os.fsencode(argument) for argument in sys.argv],
-        basetemp=os.fsencode(basetemp),
+        basetemp=b"" if basetemp is None else os.fsencode(basetemp),
         workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
         runtime=request.runtime,
     )
     return Order(
         start=start,
-        environment=dict(os.environ),
+        environment=environment_of(request.runtime, os.environ),
         directory=config.invocation_params.dir,
         search_path=tuple(sys.path),
         shows_output=config.getoption("capture", "fd") != "fd",
         interval_seconds=settings.interval_seconds,
         timeout_seconds=request.timeout_seconds,
+        file=reports.encodable(item.nodeid.partition("::")[0]),
+        frameworks=frameworks.needed_by(item) if starter.guesses_frameworks else frozenset(),
     )
 
 

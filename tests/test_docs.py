@@ -27,7 +27,7 @@ from pytest_tfmem.figures import FIGURES, Limit, Marks, Measurement, PhaseMarks,
 from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.rundocument import Run, RunDocument, read_run_document
 from pytest_tfmem.isolate.runtime import ARGUMENTS
-from pytest_tfmem.isolate.spawn import TOKEN_VARIABLE
+from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from pytest_tfmem.measure.host import peak_error_bytes
 from pytest_tfmem.measure.nvml import gpu_names
 from pytest_tfmem.measure.readings import phase_figures

@@ -13,7 +13,7 @@ from typing import NoReturn
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.reports import encodable
-from pytest_tfmem.isolate.runtime import apply_to_tensorflow
+from pytest_tfmem.isolate.runtime import apply_before_import, apply_to_devices
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -29,12 +29,13 @@ def main(address: str, parent: int) -> NoReturn:
     assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
     sys.argv[:] = map(os.fsdecode, start.argv)
     try:
-        apply_to_tensorflow(start.runtime)
+        apply_before_import(start.runtime)
+        apply_to_devices(start.runtime)
         run_pytest(start, channel)
     except TfmemError as error:
         channel.send(wire.Refused(str(error)))
     except Exception:  # noqa: BLE001  whatever a plugin or a warning filter raises while pytest starts or ends
-        channel.send(wire.Refused("pytest could not start, or not end, in the test's process", encodable(format_exc())))
+        channel.send(wire.Refused(wire.NO_SESSION, encodable(format_exc())))
     channel.send(wire.Done())
     channel.close()
     # By way of the interpreter's own end, so that atexit handlers run, and coverage is written.
@@ -45,9 +46,9 @@ def run_pytest(start: wire.Start, channel: wire.Channel) -> None:
     """Run pytest itself on the test's file, with the plugin that picks the test and reports to the controller."""
     import pytest  # noqa: PLC0415  after the runtime is set
 
-    from pytest_tfmem.isolate.child_plugin import ChildPlugin  # noqa: PLC0415
+    from pytest_tfmem.isolate.child_plugin import SpawnedPlugin  # noqa: PLC0415
 
-    pytest.main([os.fsdecode(argument) for argument in start.arguments], plugins=[ChildPlugin(start, channel)])
+    pytest.main([os.fsdecode(argument) for argument in start.arguments], plugins=[SpawnedPlugin(start, channel)])
 
 
 def die_with(parent: int) -> None:

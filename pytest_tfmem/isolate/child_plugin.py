@@ -24,7 +24,7 @@ PLUGIN_NAME = "tfmem-child"
 
 
 class ChildPlugin:
-    """Hooks for the one test that this process is for."""
+    """Hooks for the one test that this process is for, whatever was done here before it."""
 
     __name__ = PLUGIN_NAME  # by which pytest registers it, and the main plugin knows that it is in a child
 
@@ -55,19 +55,6 @@ class ChildPlugin:
         sys.stdout = self._stdout
         arguments.dismiss_bookkeepers(session.config)
 
-    @pytest.hookimpl(trylast=True)  # after every plugin that adds, drops or renames tests
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        chosen = identity.find(items, self._start.test_id, self._start.ordinal)
-        if chosen is None:
-            self._channel.send(wire.Refused(identity.not_found(items, self._start.test_id)))
-        items[:] = [] if chosen is None else [chosen]
-        self._chosen = chosen
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            reason = "its file could not be collected again in a fresh process"
-            self._channel.send(wire.Refused(reason, reports.encodable(reports.shortened(report.longreprtext, 1 << 20))))
-
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside capture, whose reading of long output is not the test's
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         if item is not self._chosen:
@@ -94,17 +81,6 @@ class ChildPlugin:
         if when == "runtest":  # the controller has had those of the collection
             self._channel.send(_packed_warning(warning_message, when, nodeid))
 
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._channel.send(_packed_stop(excinfo.value))
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.shouldstop:
-            self._channel.send(wire.Stopped(kind="shouldstop", reason=reports.encodable(str(session.shouldstop))))
-
-    def pytest_internalerror(self, excrepr: object) -> None:
-        text = reports.encodable(reports.shortened(str(excrepr), 1 << 20))
-        self._channel.send(wire.Refused("pytest failed inside in the test's process", text))
-
     def _measured(self, phase: Phase) -> Generator[None, object, object]:
         was_reset = reset_peak()
         start = read_marks(since_reset=was_reset)
@@ -126,6 +102,34 @@ class ChildPlugin:
             return ""
         answer = self._channel.receive()
         return answer.breach if isinstance(answer, wire.Judged) else ""
+
+
+class SpawnedPlugin(ChildPlugin):
+    """Hooks for the one test of a new interpreter: from the collection of its file to the end of its session."""
+
+    @pytest.hookimpl(trylast=True)  # after every plugin that adds, drops or renames tests
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = identity.find(items, self._start.test_id, self._start.ordinal)
+        if chosen is None:
+            self._channel.send(wire.Refused(identity.not_found(items, self._start.test_id)))
+        items[:] = [] if chosen is None else [chosen]
+        self._chosen = chosen
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            text = reports.encodable(reports.shortened(report.longreprtext, 1 << 20))
+            self._channel.send(wire.Refused(wire.NOT_COLLECTED, text))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._channel.send(packed_stop(excinfo.value))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if session.shouldstop:
+            self._channel.send(wire.Stopped(kind="shouldstop", reason=reports.encodable(str(session.shouldstop))))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        text = reports.encodable(reports.shortened(str(excrepr), 1 << 20))
+        self._channel.send(wire.Refused(wire.FAILED_INSIDE, text))
 
 
 class _Nowhere(io.TextIOWrapper):
@@ -161,7 +165,8 @@ def _packed_warning(recorded: warnings.WarningMessage, when: str, nodeid: str) -
     )
 
 
-def _packed_stop(error: BaseException) -> wire.Stopped:
+def packed_stop(error: BaseException) -> wire.Stopped:
+    """What the controller is to be told of a Ctrl-C, or of pytest.exit, in the test."""
     if isinstance(error, pytest.exit.Exception):
         return wire.Stopped(kind="exit", reason=reports.encodable(str(error.msg)), returncode=error.returncode)
     return wire.Stopped(kind="interrupt", reason=reports.encodable(str(error)))

@@ -11,36 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_tfmem.isolate import death, reports, wire
 from pytest_tfmem.isolate.process import seconds_left
-from pytest_tfmem.isolate.runtime import environment_of
-from pytest_tfmem.isolate.spawn import Spawned, spawn
 from pytest_tfmem.measure.oom import oom_kills
 from pytest_tfmem.measure.sampler import Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
     import pytest
 
     from pytest_tfmem.figures import Phase, PhaseMarks
+    from pytest_tfmem.isolate.order import Order
+    from pytest_tfmem.isolate.started import Started
     from pytest_tfmem.measure.sampler import Samples
 
 EXIT_SECONDS = 10.0  # for atexit handlers and the interpreter's end, after the test is over
 _LONGEST_START_SECONDS = 120.0  # for imports before setup, if the test has a timeout at all
 _AFTER_CLOSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """All that is needed to start one test in a process of its own."""
-
-    start: wire.Start
-    environment: Mapping[str, str]
-    directory: Path
-    search_path: tuple[str, ...]
-    shows_output: bool
-    interval_seconds: float
-    timeout_seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +60,8 @@ class _Ended(Exception):  # noqa: N818  not an error: the process has ended, or 
 class IsolatedTest:
     """One test in a fresh process, carried through its phases. `close` ends everything, whatever happened.
 
-    `judge(phase)` is asked at the end of call and of teardown and answers with the text of a breach or with nothing;
-    `restore(data)` makes a phase's report of what arrived; `deliver(message)` gets what the child says beside its
+    `start(order, deadline)` starts the process; `judge(phase)` is asked at the end of call and of teardown and answers
+    with the text of a breach or with nothing; `restore(data)` makes a phase's report of what arrived; `deliver(message)` gets what the child says beside its
     phases: subtests' reports and warnings. The last two raise wire.WireError for what is no report.
     """
 
@@ -83,6 +69,7 @@ class IsolatedTest:
         self,
         order: Order,
         *,
+        start: Callable[[Order, float | None], Started],
         judge: Callable[[Phase], str],
         restore: Callable[[dict[str, Any]], pytest.TestReport],
         deliver: Callable[[wire.Message], None],
@@ -92,15 +79,21 @@ class IsolatedTest:
         self._deliver = deliver
         self._oom_before = oom_kills()
         self._xdist_pid = os.getppid() if order.start.workerinput is not None else None
-        self._child = _start(order)
+        self._deadline = _first_deadline(order.timeout_seconds)
+        self._child = start(order, self._deadline)
+        with contextlib.suppress(OSError):  # it died at once, which the first wait finds out
+            self._child.channel.send(order.start)
         self._sampler = Sampler(self._child.process.pid, order.interval_seconds)
         self._selector: selectors.BaseSelector | None = _selector(self._child)
         self._doing = "before setup"
-        self._deadline = _first_deadline(order.timeout_seconds)
         self._limit_seconds = order.timeout_seconds
         self._stop: wire.Stopped | None = None
         self._over = False
         self.observed = Observed()
+
+    @property
+    def started(self) -> Started:
+        return self._child
 
     @property
     def samples(self) -> Samples:
@@ -233,19 +226,7 @@ class IsolatedTest:
         return PhaseResult(failure=failure, detail=detail)
 
 
-def _start(order: Order) -> Spawned:
-    child = spawn(
-        environment=environment_of(order.start.runtime, order.environment),
-        directory=order.directory,
-        search_path=order.search_path,
-        shows_output=order.shows_output,
-    )
-    with contextlib.suppress(OSError):  # it died at once, which the first wait finds out
-        child.channel.send(order.start)
-    return child
-
-
-def _selector(child: Spawned) -> selectors.BaseSelector:
+def _selector(child: Started) -> selectors.BaseSelector:
     selector = selectors.DefaultSelector()
     selector.register(child.channel, selectors.EVENT_READ, "channel")
     return selector

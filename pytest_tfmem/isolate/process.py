@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LAST_WORDS_SECONDS = 0.3
+LAST_WORDS_SECONDS = 0.3
 _KILLED_SECONDS = 1.0  # most that the end of a killed process is waited for: one in a device's hands may not end
 _LOOK_SECONDS = 0.002
 
@@ -63,15 +64,11 @@ class ChildProcess:
         """
         if sys.platform != "linux":
             return
-        import resource  # noqa: PLC0415  POSIX only
-
         self._known = self._descendants()  # if it dies of this, they are no longer to be found under it
-        try:
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
+        forbid_core_dump(self.pid)
+        with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGABRT)
-        except OSError:
-            return
-        self.wait(_LAST_WORDS_SECONDS)
+        self.wait(LAST_WORDS_SECONDS)
 
     def _descendants(self) -> list[psutil.Process]:
         try:
@@ -86,6 +83,14 @@ class ChildProcess:
         wanted = self._token.encode()
         found = [_process(pid) for pid in _younger_than(self.pid) if wanted in _environment_of(pid)]
         return [process for process in found if process is not None]
+
+
+def forbid_core_dump(pid: int) -> None:
+    """A process that is to be ended by SIGABRT writes no core dump (Linux)."""
+    import resource  # noqa: PLC0415  POSIX only
+
+    with contextlib.suppress(OSError):
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _process(pid: int) -> psutil.Process | None:

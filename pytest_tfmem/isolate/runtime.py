@@ -12,7 +12,7 @@ from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.units import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 PRECISIONS = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
@@ -93,13 +93,25 @@ def environment_of(runtime: Runtime, inherited: Mapping[str, str]) -> dict[str, 
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def apply_to_tensorflow(runtime: Runtime) -> None:
-    """Set through `tf.config` what no variable can say. Called once, before any user module is imported.
+def apply_before_import(runtime: Runtime) -> None:
+    """Set through TensorFlow what a user's module may ask for when it is imported, and what touches no device.
+
+    Called once, before any user module is imported. Raises TfmemError if TensorFlow is not there or refuses.
+    """
+    if runtime.needs_tensorflow:
+        _with_tensorflow(runtime, _set_up_compilation)
+
+
+def apply_to_devices(runtime: Runtime) -> None:
+    """Set through `tf.config` how devices are divided, which may start a GPU's driver. Called once, before any use.
 
     Raises TfmemError if TensorFlow is not there or refuses.
     """
-    if not runtime.needs_tensorflow:
-        return
+    if runtime.memory_limit_bytes is not None or runtime.logical_devices:
+        _with_tensorflow(runtime, _divide_devices)
+
+
+def _with_tensorflow(runtime: Runtime, configure: Callable[[Any, Runtime], None]) -> None:
     try:
         import tensorflow as tf  # noqa: PLC0415  only for tests that ask for it
     except ImportError as error:
@@ -108,20 +120,23 @@ def apply_to_tensorflow(runtime: Runtime) -> None:
             hint="install it, for example with pip install 'pytest-tfmem[tensorflow]'",
         ) from error
     try:
-        _configure(tf, runtime)
+        configure(tf, runtime)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise TfmemError(f"tf_runtime: TensorFlow refused ({one_line(str(error))})") from error
 
 
-def _configure(tf: Any, runtime: Runtime) -> None:
-    for kind, count in runtime.logical_devices.items():
-        _split_devices(tf, kind, count, runtime.memory_limit_bytes if kind == "GPU" else None)
-    if runtime.memory_limit_bytes is not None and "GPU" not in runtime.logical_devices:
-        _split_devices(tf, "GPU", 1, runtime.memory_limit_bytes)
+def _set_up_compilation(tf: Any, runtime: Runtime) -> None:
     if runtime.jit is not None:
         tf.config.optimizer.set_jit("autoclustering" if runtime.jit else False)
     if runtime.precision is not None:
         tf.keras.mixed_precision.set_global_policy(runtime.precision)
+
+
+def _divide_devices(tf: Any, runtime: Runtime) -> None:
+    for kind, count in runtime.logical_devices.items():
+        _split_devices(tf, kind, count, runtime.memory_limit_bytes if kind == "GPU" else None)
+    if runtime.memory_limit_bytes is not None and "GPU" not in runtime.logical_devices:
+        _split_devices(tf, "GPU", 1, runtime.memory_limit_bytes)
 
 
 def _split_devices(tf: Any, kind: str, count: int, limit_bytes: int | None) -> None:

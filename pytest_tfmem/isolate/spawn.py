@@ -14,79 +14,71 @@ from typing import IO, TYPE_CHECKING, Self
 
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.process import ChildProcess
+from pytest_tfmem.isolate.started import TOKEN_VARIABLE, Started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-TOKEN_VARIABLE = "PYTEST_TFMEM_TOKEN"  # noqa: S105  a mark on our own processes, not a secret
 
 # -P: nothing of the working directory may shadow a module before sys.path is the parent's.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
     " from pytest_tfmem.isolate.child import main; main(sys.argv[2], int(sys.argv[3]))"
 )
-_MOST_TAIL_BYTES = 1 << 16
 _CONNECT_SECONDS = 60
 _WORD_CHARS = 32
 
 
-class Spawned:
-    """A started child: its process, our end of the channel, and what it wrote past pytest's capture."""
-
-    def __init__(self, process: ChildProcess, channel: wire.Channel, output: IO[bytes] | None) -> None:
-        self.process = process
-        self.channel = channel
-        self._output = output
-
-    def output_tail(self) -> str:
-        """The end of what the process wrote to its own standard output and error, where that is not shown live."""
-        if self._output is None:
-            return ""
-        size = self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, size - _MOST_TAIL_BYTES))
-        return self._output.read(_MOST_TAIL_BYTES).decode("utf-8", "backslashreplace")
-
-    def close(self) -> None:
-        """End the process with all it started, and close what is open to it."""
-        try:
-            self.process.end()
-        finally:
-            self.channel.close()
-            if self._output is not None:
-                self._output.close()
-
-
 def spawn(
     *, environment: Mapping[str, str], directory: Path, search_path: Sequence[str], shows_output: bool
-) -> Spawned:
+) -> Started:
     """Start a new interpreter that waits for wire.Start. Raises OSError if the system cannot.
 
     `shows_output`: its standard output and error are this process's, as without capturing; otherwise they go to a
     file without a name, so that no pipe has to be emptied, and none can be held open.
     """
-    output = None if shows_output else tempfile.TemporaryFile()  # noqa: SIM115  closed by Spawned
-    mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+    output = None if shows_output else tempfile.TemporaryFile()  # noqa: SIM115  closed by Started
     try:
-        with open_pair(tcp=sys.platform == "win32") as pair:
-            command = [sys.executable, *_interpreter_flags(), "-P", "-c", _BOOTSTRAP]
-            popen = subprocess.Popen(  # noqa: S603  our own interpreter, our own statement
-                [*command, json.dumps(list(search_path)), pair.address, str(os.getpid())],
-                cwd=directory,
-                env={**environment, TOKEN_VARIABLE: mark},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=pair.inherited,
-                # A session of its own: its process group is its own, and the terminal's Ctrl-C is the controller's.
-                start_new_session=True,
-            )
-            process = ChildProcess(popen, f"{TOKEN_VARIABLE}={mark}")
-            return Spawned(process, wire.Channel(pair.connected(process)), output)
+        process, connected = launch(
+            _BOOTSTRAP, environment=environment, directory=directory, search_path=search_path, output=output
+        )
+        return Started(process, wire.Channel(connected), output, "spawn")
     except BaseException:
         if output is not None:
             output.close()
         raise
+
+
+def launch(
+    statement: str,
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    search_path: Sequence[str],
+    output: IO[bytes] | int | None,
+    more: Sequence[str] = (),
+) -> tuple[ChildProcess, socket.socket]:
+    """Start a new interpreter on `statement`, and connect to it. Raises OSError if the system cannot.
+
+    Its arguments are `search_path` as JSON, the address at which it finds us, our process id, and `more`. Its standard
+    output and error are `output`.
+    """
+    mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+    with open_pair(tcp=sys.platform == "win32") as pair:
+        command = [sys.executable, *_interpreter_flags(), "-P", "-c", statement]
+        popen = subprocess.Popen(  # noqa: S603  our own interpreter, our own statement
+            [*command, json.dumps(list(search_path)), pair.address, str(os.getpid()), *more],
+            cwd=directory,
+            env={**environment, TOKEN_VARIABLE: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=pair.inherited,
+            # A session of its own: its process group is its own, and the terminal's Ctrl-C is the controller's.
+            start_new_session=True,
+        )
+        process = ChildProcess(popen, f"{TOKEN_VARIABLE}={mark}")
+        return process, pair.connected(process)
 
 
 class _SocketPair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,10 +12,11 @@ from pytest_tfmem.figures import Phase, PhaseMarks
 from pytest_tfmem.isolate.runtime import Runtime
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Sequence
 
 SCHEMA = 1
 MOST_BYTES = 256 << 20  # of one message; a report is cut long before (reports.py)
+_MOST_DESCRIPTORS = 8  # that can come with one read: three for a process, and those of messages right behind
 
 
 class WireError(Exception):
@@ -37,6 +39,67 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     basetemp: bytes
     workerinput: dict[str, Any] | None
     runtime: Runtime
+
+
+class Warm(msgspec.Struct, frozen=True, tag=True):
+    """Server to controller: it is ready to fork, unless `unfit` says why it must not."""
+
+    unfit: str = ""
+
+
+class Serve(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Controller to server: fork a module server for the file of `start`.
+
+    With it travel our end of its connection, and its standard output and error. `test_id`, `ordinal` and `basetemp`
+    of `start` are those of the file's first test, and nobody's yet. `frameworks`: what of them the server has
+    imported for this file, or None where the user has said what is to be imported.
+    """
+
+    start: Start
+    environment: list[tuple[bytes, bytes]]
+    directory: bytes
+    search_path: list[bytes]
+    frameworks: list[str] | None
+
+
+class Serving(msgspec.Struct, frozen=True, tag=True):
+    """Server to controller: the module server has been forked. Its process's descriptor travels with it."""
+
+    pid: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Module server to controller: the file is collected, and tests can be forked off."""
+
+
+class Unfit(msgspec.Struct, frozen=True, tag=True):
+    """Module server to controller: nothing may be forked off it, for this reason, a clause about the test's file.
+
+    `frameworks`, if any, are those that the file does import, where others had been imported for it.
+    """
+
+    reason: str
+    frameworks: list[str] | None = None
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """Controller to module server: fork a test's process. Its channel, standard output and error travel with it."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """Module server to controller: it has been forked. Its process's descriptor travels with it."""
+
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """A server to controller: a process that it had forked has ended, and so has all that this had started.
+
+    `returncode` is as subprocess has it: the exit status, or the negated signal.
+    """
+
+    pid: int
+    returncode: int
 
 
 class Judged(msgspec.Struct, frozen=True, tag=True):
@@ -78,6 +141,12 @@ class Warned(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     nodeid: str
 
 
+# What a process refuses for, each a clause of which the test's process is the subject or the place.
+NOT_COLLECTED = "its file could not be collected again in a fresh process"
+FAILED_INSIDE = "pytest failed inside in the test's process"
+NO_SESSION = "pytest could not start, or not end, in the test's process"
+
+
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """Child to controller: the test cannot be run, for this reason; `detail` is what pytest said of it."""
 
@@ -97,7 +166,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """Child to controller: nothing more will come; the process ends now."""
 
 
-Message = Start | Judged | PhaseBegun | PhaseOver | Reported | Warned | Refused | Stopped | Done
+Control = Warm | Serve | Serving | Ready | Unfit | Fork | Forked | Exited
+Message = Start | Judged | PhaseBegun | PhaseOver | Reported | Warned | Refused | Stopped | Done | Control
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -132,12 +202,17 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, message: Message) -> None:
-        """Write one message; nothing in a fork. Raises OSError if the other side is gone."""
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Write one message; nothing in a fork. Raises OSError if the other side is gone.
+
+        `descriptors` travel with it, for a ControlChannel at the other end.
+        """
         if self.in_fork:
             return
         frame = encode(message)
-        self._socket.sendall(len(frame).to_bytes(8) + frame)
+        data = len(frame).to_bytes(8) + frame
+        sent = socket.send_fds(self._socket, [data], descriptors) if descriptors else 0
+        self._socket.sendall(data[sent:])
 
     def receive(self) -> Message:
         """Wait for one message. Raises EOFError at the end, WireError for what is not a message."""
@@ -147,12 +222,12 @@ class Channel:
                 return message
             if self.ended:
                 raise EOFError
-            self._take(self._socket.recv(1 << 16))
+            self._take(self._read(1 << 16))
 
     def take_in(self) -> None:
         """Read what has arrived, to be called when the socket is readable; `ended` tells of the end."""
         try:
-            self._take(self._socket.recv(1 << 20))
+            self._take(self._read(1 << 20))
         except ConnectionError:
             self.ended = True
 
@@ -169,9 +244,39 @@ class Channel:
         del self._buffer[: 8 + size]
         return decode(frame)
 
+    def _read(self, most: int) -> bytes:
+        return self._socket.recv(most)
+
     def _take(self, data: bytes) -> None:
         self._buffer += data
         self.ended = not data
+
+
+class ControlChannel(Channel):
+    """One end of the socket between a controller and a server, over which descriptors travel too (POSIX)."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(connected)
+        self._descriptors: list[int] = []
+
+    def take_descriptors(self, count: int) -> list[int]:
+        """Those that came with the message just received. Raises WireError if they are fewer."""
+        if len(self._descriptors) < count:
+            raise WireError("sent a message without its descriptors")
+        taken, self._descriptors[:count] = self._descriptors[:count], []
+        return taken
+
+    def close(self) -> None:
+        super().close()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def _read(self, most: int) -> bytes:
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        data, descriptors, _, _ = socket.recv_fds(self._socket, most, _MOST_DESCRIPTORS, flags)
+        self._descriptors += descriptors
+        return data
 
 
 def encode(message: Message) -> bytes:

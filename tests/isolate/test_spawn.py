@@ -14,7 +14,8 @@ import pytest
 from pytest_tfmem.isolate import spawn as spawning
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.runtime import Runtime
-from pytest_tfmem.isolate.spawn import TOKEN_VARIABLE, open_pair, spawn
+from pytest_tfmem.isolate.spawn import open_pair, spawn
+from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from tests.isolate.ended import has_ended
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

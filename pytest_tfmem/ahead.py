@@ -1,0 +1,81 @@
+"""Which tests and files come next, so that what they need is made ready while another test still runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_tfmem.errors import TfmemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from pytest_tfmem.isolate.order import Order
+    from pytest_tfmem.isolate.starter import Starter
+
+
+class Ahead:
+    """Looks ahead in one session.
+
+    `wants(item)` tells whether a test is to be measured, `order_for(item)` makes an order for it.
+    """
+
+    def __init__(
+        self, starter: Starter, *, wants: Callable[[pytest.Item], bool], order_for: Callable[[pytest.Item], Order]
+    ) -> None:
+        self._starter = starter
+        self._wants = wants
+        self._order_for = order_for
+        self._is_warm = False
+        self._knows_all = False
+        self._next: dict[pytest.Item, pytest.Item] = {}
+        self._next_file: dict[Path, pytest.Item] = {}
+        self._left: Counter[Path] = Counter()
+
+    def collected(self, nodes: Iterable[object]) -> None:
+        """While pytest collects: have a server started, once there is a test for it."""
+        if not self._is_warm:
+            found = next((node for node in nodes if isinstance(node, pytest.Item) and self._wants(node)), None)
+            self._is_warm = found is not None
+            self._have(self._starter.warm_up, found)
+
+    def all_collected(self, items: Sequence[pytest.Item]) -> None:
+        """These tests will run, in this order: have the first file ready. Not to be called where nobody knows yet."""
+        self._knows_all = True
+        wanted = [item for item in items if self._wants(item)]
+        for item, following in zip(wanted, wanted[1:], strict=False):
+            self._next[item] = following
+            if item.path != following.path:
+                self._next_file.setdefault(item.path, following)
+        self._left.update(item.path for item in wanted)
+        self._have(self._starter.open_file, wanted[0] if wanted else None)
+
+    def started(self, item: pytest.Item, following: pytest.Item | None) -> None:
+        """While this test runs: have the next one's process ready, and the next file. `following` as pytest has it."""
+        if self._knows_all:
+            following = self._next.get(item)
+        if following is None:
+            return
+        if following.path == item.path:
+            self._have(self._starter.expect, following)
+        elif not self._knows_all:
+            self._have(self._starter.open_file, following)
+        self._have(self._starter.open_file, self._next_file.get(item.path))
+
+    def ended(self, item: pytest.Item) -> None:
+        """The test is over: if it was the last of its file, nothing more is kept ready for that."""
+        self._left[item.path] -= 1
+        if self._knows_all and self._left[item.path] == 0:
+            with contextlib.suppress(TfmemError):
+                self._starter.close_file(self._order_for(item).start.path)
+
+    def _have(self, made_ready: Callable[[Order], None], item: pytest.Item | None) -> None:
+        if item is None or not self._wants(item):
+            return
+        # What is wrong with it is said when its turn comes.
+        with contextlib.suppress(TfmemError, OSError):
+            made_ready(self._order_for(item))
