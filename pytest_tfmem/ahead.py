@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 class Ahead:
     """Looks ahead in one session.
 
-    `wants(item)` tells whether a test is to be measured, `order_for(item)` makes an order for it.
+    `wants(item)` tells whether a test is to be measured, `order_for(item)` makes an order for it. `starter()` is asked
+    for only when there is a test to be measured: it loads what is heavy.
     """
 
     def __init__(
-        self, starter: Starter, *, wants: Callable[[pytest.Item], bool], order_for: Callable[[pytest.Item], Order]
+        self,
+        starter: Callable[[], Starter],
+        *,
+        wants: Callable[[pytest.Item], bool],
+        order_for: Callable[[pytest.Item], Order],
     ) -> None:
         self._starter = starter
         self._wants = wants
@@ -41,18 +47,20 @@ class Ahead:
         if not self._is_warm:
             found = next((node for node in nodes if isinstance(node, pytest.Item) and self._wants(node)), None)
             self._is_warm = found is not None
-            self._have(self._starter.warm_up, found)
+            if found is not None:
+                self._have(self._starter().warm_up, found)
 
     def all_collected(self, items: Sequence[pytest.Item]) -> None:
         """These tests will run, in this order: have the first file ready. Not to be called where nobody knows yet."""
         self._knows_all = True
         wanted = [item for item in items if self._wants(item)]
-        for item, following in zip(wanted, wanted[1:], strict=False):
+        for item, following in pairwise(wanted):
             self._next[item] = following
             if item.path != following.path:
                 self._next_file.setdefault(item.path, following)
         self._left.update(item.path for item in wanted)
-        self._have(self._starter.open_file, wanted[0] if wanted else None)
+        if wanted:
+            self._have(self._starter().open_file, wanted[0])
 
     def started(self, item: pytest.Item, following: pytest.Item | None) -> None:
         """While this test runs: have the next one's process ready, and the next file. `following` as pytest has it."""
@@ -61,17 +69,17 @@ class Ahead:
         if following is None:
             return
         if following.path == item.path:
-            self._have(self._starter.expect, following)
+            self._have(self._starter().expect, following)
         elif not self._knows_all:
-            self._have(self._starter.open_file, following)
-        self._have(self._starter.open_file, self._next_file.get(item.path))
+            self._have(self._starter().open_file, following)
+        self._have(self._starter().open_file, self._next_file.get(item.path))
 
     def ended(self, item: pytest.Item) -> None:
         """The test is over: if it was the last of its file, nothing more is kept ready for that."""
         self._left[item.path] -= 1
         if self._knows_all and self._left[item.path] == 0:
             with contextlib.suppress(TfmemError):
-                self._starter.close_file(self._order_for(item).start.path)
+                self._starter().close_file(self._order_for(item).start.path)
 
     def _have(self, made_ready: Callable[[Order], None], item: pytest.Item | None) -> None:
         if item is None or not self._wants(item):

@@ -12,9 +12,9 @@ from pytest_tfmem.errors import TfmemError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.figures import Measurement
-    from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.scratch import Scratch
     from pytest_tfmem.isolate.starter import Starter
@@ -142,7 +142,7 @@ class TfmemSession:
         if self._lazy_ahead is None:
             from pytest_tfmem.ahead import Ahead  # noqa: PLC0415  only where a test is isolated
 
-            self._lazy_ahead = Ahead(self._starter, wants=self.wants, order_for=self._order_for)
+            self._lazy_ahead = Ahead(lambda: self._starter, wants=self.wants, order_for=self._order_for)
         return self._lazy_ahead
 
     def run_is_over(self) -> None:

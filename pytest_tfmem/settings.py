@@ -25,8 +25,8 @@ ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 class Settings:
     """What the user has settled for this session, by option, ini key or default.
 
-    `budgets` is the budgets file if it was named or is there. `preload` are the modules that servers import ahead, None where the
-    plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured ("--pdb"); it is empty
+    `budgets` is the budgets file if it was named or is there. `preload` are the modules that servers import ahead,
+    None where the plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured ("--pdb"); it is empty
     when they do not.
     """
 

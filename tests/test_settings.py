@@ -55,7 +55,8 @@ def _ini_key(option):
 def test_nothing_is_settled_that_nobody_asked_for(read):
     assert read() == settings.Settings(
         budgets=None,
-        start_method="spawn",
+        start_method="auto",
+        preload=None,
         allocator=None,
         gpu="auto",
         timeout_seconds=None,

@@ -51,7 +51,7 @@ def adopt_orphans() -> None:
 def forget_inherited_ends() -> None:
     """Nothing that was to be done when the forking process ends is done when this one does."""
     # As multiprocessing does with the processes that it forks.
-    atexit._clear()
+    atexit._clear()  # noqa: SLF001
     # Those of weakref, which is to do it for what is made from now on.
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # noqa: SLF001
         finalizer.atexit = False
@@ -92,7 +92,7 @@ def end(inherited: Iterable[io.IOBase] = ()) -> NoReturn:
     `inherited`: the `writers` of the process that it was forked off.
     """
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  waits for threads, as an interpreter does first
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # noqa: SLF001  as multiprocessing has them run in the processes that it forks
     # What files that nobody closed still hold back.
     made_here = _writers(gc.get_objects(0) + gc.get_objects(1)) if own_files() else []
     for stream in (*made_here, *inherited, sys.stdout, sys.stderr):
@@ -123,4 +123,3 @@ def _file(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None  # the one by which they were listed
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
-

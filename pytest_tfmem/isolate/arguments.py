@@ -98,16 +98,6 @@ def neutralise_options(config: pytest.Config) -> None:
             setattr(config.option, name, value)
 
 
-def configure_again(config: pytest.Config, name: str) -> None:
-    """Have one of pytest's own plugins take up anew what it took up when it was configured, before a fork."""
-    plugin = config.pluginmanager.get_plugin(name)
-    if plugin is None:
-        return  # the user has switched it off
-    if hasattr(plugin, "pytest_unconfigure"):
-        plugin.pytest_unconfigure(config)
-    plugin.pytest_configure(config)
-
-
 def dismiss_bookkeepers(config: pytest.Config) -> None:
     """In the child, once pytest is configured: nobody writes the session's caches from here."""
     for name in _BOOKKEEPERS:

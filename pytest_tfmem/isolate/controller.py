@@ -61,8 +61,9 @@ class IsolatedTest:
     """One test in a fresh process, carried through its phases. `close` ends everything, whatever happened.
 
     `start(order, deadline)` starts the process; `judge(phase)` is asked at the end of call and of teardown and answers
-    with the text of a breach or with nothing; `restore(data)` makes a phase's report of what arrived; `deliver(message)` gets what the child says beside its
-    phases: subtests' reports and warnings. The last two raise wire.WireError for what is no report.
+    with the text of a breach or with nothing; `restore(data)` makes a phase's report of what arrived;
+    `deliver(message)` gets what the child says beside its phases: subtests' reports and warnings. The last two raise
+    wire.WireError for what is no report.
     """
 
     def __init__(

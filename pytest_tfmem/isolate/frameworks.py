@@ -45,8 +45,8 @@ def imported_by(module: ModuleType) -> Frameworks:
 def needed_by(item: pytest.Item) -> Frameworks:
     """The frameworks that are imported when the test's file is collected: by itself, its conftests and plugins."""
     module = item.getparent(pytest.Module)
-    if module is None:
-        return frozenset()
+    if module is None or not isinstance(module.obj, ModuleType):
+        return frozenset()  # a text with doctests
     if _NEEDED not in module.stash:
         plugins = [plugin for plugin in item.config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
         modules = [module.obj, *(plugin for plugin in plugins if _is_for(plugin, item.path))]

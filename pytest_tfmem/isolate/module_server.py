@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.isolate import afresh, arguments, frameworks, identity, reports, wire
+from pytest_tfmem.isolate import afresh, frameworks, identity, reports, resume, wire
 from pytest_tfmem.isolate.child import die_with
 from pytest_tfmem.isolate.child_plugin import ChildPlugin, packed_stop
 from pytest_tfmem.isolate.fitness import why_not_to_fork
@@ -26,6 +25,8 @@ from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from pytest_tfmem.measure.resident import carry_over, file_ranges, populate, trim_heap
 
 if TYPE_CHECKING:
+    import io
+
     from pytest_tfmem.measure.resident import Ranges
 
 
@@ -118,7 +119,7 @@ class FilePlugin(ChildPlugin):
         if unfit is not None:
             self._control.send(unfit)
             return
-        session.config.pluginmanager.get_plugin("capturemanager").stop_global_capturing()
+        resume.stop_capturing(session.config)
         self._randomness.settle()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -164,10 +165,8 @@ class FilePlugin(ChildPlugin):
         afresh.forget_inherited_ends()
         self._randomness.renew()
         gc.unfreeze()
-        manager = session.config.pluginmanager
-        arguments.configure_again(session.config, "faulthandler")
-        manager.get_plugin("capturemanager").start_global_capturing()
-        manager.get_plugin("capturemanager").suspend_global_capture()
+        resume.configure_again(session.config, "faulthandler")
+        resume.start_capturing(session.config)
         apply_to_devices(self._order.start.runtime)
         self._channel = wire.Channel(socket.socket(fileno=connection))
         populate(ranges)
@@ -182,12 +181,12 @@ class FilePlugin(ChildPlugin):
         assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
         afresh.call_itself(self._name)
         session.config.option.basetemp = os.fsdecode(start.basetemp)
-        arguments.configure_again(session.config, "tmpdir")
+        resume.configure_again(session.config, "tmpdir")
         session.items[:] = self._chosen_items(session, start)
         session.testscollected = len(session.items)
         try:
             self._run(session)
-            session.config.pluginmanager.get_plugin("capturemanager").stop_global_capturing()
+            resume.stop_capturing(session.config)
         except Exception:  # noqa: BLE001  whatever pytest raises where standard output is closed
             self._channel.send(wire.Refused(wire.NO_SESSION, reports.encodable(format_exc())))
         self._channel.send(wire.Done())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Order:
     """One test's order. `environment` is that of its process, with what its runtime asks for.
 
-    `file` is the test's file as pytest shows it, `frameworks` are those that the test's file imports, as far as can be told without importing it again.
+    `file` is the test's file as pytest shows it; `frameworks` are those that it imports, as far as can be told without
+    importing it again.
     """
 
     start: wire.Start

@@ -11,6 +11,7 @@ from pytest_tfmem.report.every import every_test_lines
 from pytest_tfmem.report.judged import MARKUP, judge_limits
 from pytest_tfmem.report.layout import Line, plain, wrap
 from pytest_tfmem.report.sparkline import sparkline
+from pytest_tfmem.report.spawned import spawned_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +30,8 @@ def summary_lines(
 ) -> list[Line]:
     """The section's lines, none wider than `width` cells (or 20, if that is more); the closing line is always there.
 
-    With `verbosity` 0: what is not fine, and the notices. Above: before that, every test. Below: only what is over.
+    With `verbosity` 0: what is not fine, what was spawned in place of forked, and the notices. Above: before that,
+    every test. Below: only what is over.
     """
     width = max(width, _NARROWEST)
     judged = judge_limits(measurements)
@@ -38,12 +40,13 @@ def summary_lines(
         return [*breach_lines(judged, width=width), *closing]
     blocks = [
         every_test_lines(measurements, width=width) if verbosity else [],
-        [*attention_lines(judged, width=width, complete=verbosity > 0), *_notice_lines(notices, width)],
+        [*attention_lines(judged, width=width, complete=verbosity > 0), *_notes(measurements, notices, width)],
     ]
     return [*chain.from_iterable([*block, Line("")] for block in blocks if block), *closing]
 
 
-def _notice_lines(notices: Sequence[str], width: int) -> Iterator[Line]:
+def _notes(measurements: Sequence[Measurement], notices: Sequence[str], width: int) -> Iterator[Line]:
+    yield from spawned_lines(measurements, width=width)
     for notice in notices:
         yield from (Line(text, {"yellow": True}) for text in wrap(plain(notice), width))
 

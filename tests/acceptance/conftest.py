@@ -26,7 +26,8 @@ class Ran:
         self.stderr = result.stderr
         self.errors = result.stderr.str()
         sessions = [event for event in events if event["event"] == "session"]
-        self.children = {event["pid"] for event in sessions if event["isolated"]}
+        self.children = {event["pid"] for event in events if event["event"] == "test" and event["isolated"]}
+        self.servers = {event["pid"] for event in sessions if event["isolated"]} - self.children
         self.controllers = [event["pid"] for event in sessions if not event["isolated"]]
         self._notes = [(event["text"], event["pid"]) for event in events if event["event"] == "note"]
         self._reports = [
@@ -81,8 +82,9 @@ def _status(report):
 class Project:
     """Files in a folder, and pytest run on them in a process of its own."""
 
-    def __init__(self, pytester, log):
+    def __init__(self, pytester, log, start_method):
         self.pytester = pytester
+        self.start_method = start_method
         self.path = pytester.path
         self._log = log
 
@@ -97,6 +99,8 @@ class Project:
     def run(self, *arguments, with_plugins=(), cwd=".", interpreter=()):
         """Run pytest, of the plugins that would only cost time or shuffle with those named."""
         self._log.write_text("", encoding="utf-8")
+        if self.start_method != "auto":
+            arguments = (f"--tfmem-start-method={self.start_method}", *arguments)
         without = [f"-pno:{plugin}" for plugin in _NOT_USUAL if plugin not in with_plugins]
         with contextlib.chdir(self.path / cwd):
             result = self.pytester.run(
@@ -116,8 +120,15 @@ class Project:
         return isolated
 
 
+def pytest_generate_tests(metafunc):
+    """Every test of a project is one of each start method, but for those marked as of any."""
+    if "start_method" in metafunc.fixturenames:
+        of_any = metafunc.definition.get_closest_marker("of_any_start_method")
+        metafunc.parametrize("start_method", ["auto"] if of_any else ["spawn", "forkserver"])
+
+
 @pytest.fixture
-def project(pytester, monkeypatch):
+def project(pytester, monkeypatch, start_method):
     log = pytester.path.parent / f"{pytester.path.name}.witness"
     monkeypatch.setenv("WITNESS", str(log))
     monkeypatch.setenv("PYTHONPATH", _HERE, prepend=os.pathsep)
@@ -126,4 +137,4 @@ def project(pytester, monkeypatch):
         monkeypatch.delenv(name)  # of these tests' own worker
     monkeypatch.setenv("COLUMNS", "200")  # so that no line is wrapped
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # rewriting plugins anew costs seconds
-    return Project(pytester, log)
+    return Project(pytester, log, start_method)

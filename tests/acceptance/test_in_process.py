@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.of_any_start_method
 MODULE = """
     @budget(rss="1 MiB")
     def test_it(): note("body")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 HEAVY = ("tensorflow", "numpy", "yaml", "pynvml", "rich", "sqlalchemy", "msgspec", "psutil", "click")
 LOADED = """
     import sys
@@ -10,6 +12,7 @@ LOADED = """
 """
 
 
+@pytest.mark.of_any_start_method
 def test_a_session_without_budgets_loads_nothing_heavy(project):
     project.write("conftest.py", f"def pytest_unconfigure():\n{LOADED.replace('{heavy}', repr(set(HEAVY)))}")
     project.write("test_it.py", "def test_it(): pass")
@@ -19,6 +22,7 @@ def test_a_session_without_budgets_loads_nothing_heavy(project):
     assert ran.notes == ["[]", "True"]
 
 
+@pytest.mark.of_any_start_method
 def test_asking_for_the_version_loads_nothing_heavy(project):
     ran = project.run("--version", "--version", "-p", "tfmem", interpreter=("-X", "importtime"))
     imported = {line.rpartition("|")[2].strip() for line in ran.errors.splitlines() if line.startswith("import time:")}

@@ -33,6 +33,7 @@ def _arguments(way_in, values):
     return [options[name] + (f"={value}" if value != "true" else "") for name, value in values.items()]
 
 
+pytestmark = pytest.mark.of_any_start_method
 ways_in = pytest.mark.parametrize("way_in", ["option", "key"])
 with_and_without_xdist = pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "xdist"])
 

@@ -97,6 +97,7 @@ def test_a_tensor_that_is_too_large_fails_its_test_in_its_call(project):
         assert growth["exactness"] in {"exact", "lower-bound"}
 
 
+@pytest.mark.of_any_start_method  # such a module is not forked
 def test_a_module_that_made_tensors_before_the_runtime_was_set_is_no_excuse_to_run_without_it(project):
     project.write("conftest.py", "")
     project.write(

@@ -19,6 +19,10 @@ def pytest_sessionstart(session):
     _write(event="session", isolated=manager.hasplugin("tfmem-child"))
 
 
+def pytest_runtest_protocol(item):
+    _write(event="test", isolated=item.config.pluginmanager.hasplugin("tfmem-child"))
+
+
 def pytest_runtest_logreport(report):
     _write(
         event="report",

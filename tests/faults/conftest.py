@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+# Sockets, descriptors of processes and files for output: of a server, of two module servers and of their spares.
+HELD_READY = ("socket", "anon_inode", "")
+MOST_HELD_READY = 6
 MARK = "TFMEM_FAULTS_MARK"
 SEEN = "TFMEM_FAULTS_SEEN"
 
@@ -33,6 +37,12 @@ class Seen:
     descriptors_before: list[str]
     peak_bytes: int
     ended_at: float
+
+    @property
+    def descriptors_left(self) -> list[str]:
+        """Those that were not there before the test, and are of no kind that is held ready for the tests to come."""
+        left = Counter(self.descriptors) - Counter(self.descriptors_before)
+        return sorted(left - Counter(dict.fromkeys(HELD_READY, MOST_HELD_READY)))
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Project:
     """A folder of tests: `root` is theirs, `seen` is where watch.py and they leave notes, `temporary` their TMPDIR."""
 
     folder: Path
+    start_method: str = "auto"
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
@@ -95,6 +106,7 @@ class Project:
         """Start pytest here. Only the plugins needed are loaded: each costs every process its import."""
         plugins = ["pytest_tfmem.plugin", "pytest_reportlog.plugin", "watch"]
         command = [sys.executable, "-m", "pytest", *(f"-p{plugin}" for plugin in plugins), "-pno:cacheprovider", "-ra"]
+        command += [f"--tfmem-start-method={self.start_method}"]
         command += [f"--report-log={self.seen / 'reports.jsonl'}", *options]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
         with (self.seen / "output").open("wb") as output:
@@ -192,12 +204,12 @@ def until() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def new_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Project]]:
+def new_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
     """Makes projects. What still runs of them at the end is ended."""
     made: list[Project] = []
 
-    def make() -> Project:
-        made.append(Project(tmp_path_factory.mktemp("faults")))
+    def make(start_method: str = "auto") -> Project:
+        made.append(Project(tmp_path_factory.mktemp("faults"), start_method))
         return made[-1]
 
     yield make
@@ -208,6 +220,6 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         shutil.rmtree(project.folder, ignore_errors=True)
 
 
-@pytest.fixture
-def project(new_project: Callable[[], Project]) -> Project:
-    return new_project()
+@pytest.fixture(params=["spawn", "forkserver"])
+def project(request: pytest.FixtureRequest, new_project: Callable[[str], Project]) -> Project:
+    return new_project(request.param)

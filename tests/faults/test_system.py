@@ -108,4 +108,4 @@ def _assert_read_only(folder: Path) -> None:
 def _assert_nothing_is_left(ended: Any) -> None:
     for seen in ended.seen.values():
         assert seen.processes == []
-        assert seen.descriptors == seen.descriptors_before
+        assert seen.descriptors_left == []

@@ -276,9 +276,9 @@ class Table(NamedTuple):
         return next(ended for ended in self.ended if test in ended.reports)
 
 
-@pytest.fixture(scope="module")
-def table(new_project: Callable[[], Any], memory: Memory) -> Table:
-    projects = [new_project(), new_project()]
+@pytest.fixture(scope="module", params=["spawn", "forkserver"])
+def table(request: pytest.FixtureRequest, new_project: Callable[[str], Any], memory: Memory) -> Table:
+    projects = [new_project(request.param), new_project(request.param)]
     for project, cases in zip(projects, CASES, strict=True):
         tests = TESTS.format(cases="\n    ".join(_case(row, phase) for row, phase in cases))
         project.write(conftest=CONFTEST, test_table=tests)
@@ -310,7 +310,7 @@ def test_a_fault_has_its_sentence_and_leaves_nothing_behind(table: Table, row: R
         assert sentence.removeprefix("Failed: ") in ended.output
     seen = ended.seen[test]
     assert seen.processes == []
-    assert seen.descriptors == seen.descriptors_before
+    assert seen.descriptors_left == []
 
 
 def test_no_fault_ends_the_session_or_leaves_a_file(table: Table):

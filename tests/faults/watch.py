@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
+
+READY = {b"tfmem-server", b"tfmem-file", b"tfmem-spare"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -35,20 +38,33 @@ class _Watch:
 
 
 def _descriptors() -> list[str]:
+    """Where descriptors lead. Files without a name are one like another, and so are sockets."""
     found = []
     for number in os.listdir("/proc/self/fd"):
         try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
+            found.append(re.sub(r".* \(deleted\)|:\[.*", "", os.readlink(f"/proc/self/fd/{number}")))
         except OSError:
             continue  # the one by which they were listed
     return sorted(found)
 
 
 def _marked_processes() -> list[str]:
-    """Processes of isolated tests that this process has started, and of all that these have started."""
+    """Processes of isolated tests that this process has started, and of all that these have started.
+
+    Not the servers from which tests are forked, nor a spare one that no test has got yet.
+    """
     mark = f"PYTEST_TFMEM_TOKEN={os.getpid()}-".encode()
-    found = [entry for entry in os.listdir("/proc") if entry.isdecimal() and mark in _read(f"/proc/{entry}/environ")]
+    marked = [entry for entry in os.listdir("/proc") if entry.isdecimal() and mark in _read(f"/proc/{entry}/environ")]
+    found = [pid for pid in marked if not _is_ready(pid)]
     return [f"{pid}: {_read(f'/proc/{pid}/cmdline')[-300:].decode(errors='backslashreplace')}" for pid in found]
+
+
+def _is_ready(pid: str) -> bool:
+    if _read(f"/proc/{pid}/comm").strip() in READY:
+        return True
+    # A server that has just been started, and has not said yet what it is.
+    parent = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1:2]
+    return parent == [b"%d" % os.getpid()] and b"isolate.server" in _read(f"/proc/{pid}/cmdline")
 
 
 def _read(path: str) -> bytes:
