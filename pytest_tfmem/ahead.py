@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -78,8 +79,7 @@ class Ahead:
         """The test is over: if it was the last of its file, nothing more is kept ready for that."""
         self._left[item.path] -= 1
         if self._knows_all and self._left[item.path] == 0:
-            with contextlib.suppress(TfmemError):
-                self._starter().close_file(self._order_for(item).start.path)
+            self._starter().close_file(os.fsencode(item.path))
 
     def _have(self, made_ready: Callable[[Order], None], item: pytest.Item | None) -> None:
         if item is None or not self._wants(item):

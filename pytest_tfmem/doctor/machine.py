@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.doctor.diagnosis import Check
+from pytest_tfmem.isolate.fitness import why_no_forkserver
 from pytest_tfmem.measure.host import linux_version, peak_error_bytes, read_marks, reset_peak
 from pytest_tfmem.measure.oom import oom_kills
 from pytest_tfmem.measure.sampler import lists_children
@@ -24,8 +25,16 @@ _FEWER_CORES = 4
 def machine_checks(environment: Environment) -> list[Check]:
     checks = [_kernel(environment), *([_cores(environment)] if sys.platform == "linux" else [])]
     checks += [_reset(), _children(), _oom(), _huge_pages(environment.transparent_huge_pages)]
-    methods = ", ".join(method for method in START_METHODS if method != "auto")
-    return [*checks, Check(name="start methods", state="ok", said=methods)]
+    return [*checks, _start_methods()]
+
+
+def _start_methods() -> Check:
+    reason = why_no_forkserver()
+    if not reason:
+        methods = ", ".join(method for method in START_METHODS if method != "auto")
+        return Check(name="start methods", state="ok", said=f"{methods}: a fresh process takes tens of milliseconds")
+    said = f"spawn only, so that each test imports its frameworks again: {reason}"
+    return Check(name="start methods", state="note", said=said, help="forkserver needs Linux 5.14 or newer")
 
 
 def _kernel(environment: Environment) -> Check:

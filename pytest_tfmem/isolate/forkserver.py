@@ -187,6 +187,7 @@ class _Server:
         self.environment = environment
         self.preload = preload
         self.unfit = ""
+        self.is_warm = False
         self._expected: deque[_ModuleServer] = deque()
         self._serving: dict[int, _ModuleServer] = {}
         self.process, connected = launch(
@@ -213,7 +214,7 @@ class _Server:
         for message in _arrived(self.channel):
             match message:
                 case wire.Warm(unfit=unfit):
-                    self.unfit = unfit
+                    self.is_warm, self.unfit = True, unfit
                 case wire.Serving(pid=pid):
                     module = self._serving[pid] = self._expected.popleft()
                     module.descriptor = self.channel.take_descriptors(1)[0]
@@ -221,7 +222,10 @@ class _Server:
                     self._serving.pop(pid).has_ended(returncode)
 
     def close(self, deadline: float) -> None:
-        """End it once the module servers that it forked have ended, or the time is up."""
+        """End it: at once if it has forked nothing yet, else when that has ended, or the time is up."""
+        self.pump()
+        if not self.is_warm:
+            self.process.end()
         while self._serving and not self.is_over and _wait([self.channel], deadline):
             self.pump()
         self.channel.close()
@@ -347,7 +351,11 @@ class _ModuleServer:
                 signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
 
     def close(self) -> None:
-        """Have it end, which it does by itself when nobody is at the other end any more."""
+        """Have it end: by itself, as nobody is at the other end any more, and at once if it still imports its file."""
+        self.server.pump()
+        self.pump()
+        if not self.is_ready:
+            self.kill()
         if self._spare is not None:
             self._spare.channel.close()
             self._spare.close()
@@ -357,6 +365,8 @@ class _ModuleServer:
             self._output.close()
 
     def _is_known(self) -> bool:
+        if self._returncode is not None or self.server.is_over:
+            self.pump()  # what it said before it ended
         if self.is_ready or self._why_unfit or self._failure or self.server.unfit:
             return True
         if self._returncode is not None or self.server.is_over:

@@ -144,7 +144,8 @@ class FilePlugin(ChildPlugin):
 
     def _why_unfit(self) -> wire.Unfit | None:
         if self._order.frameworks is not None:
-            imported = frameworks.reduced(self._requests.names | (frameworks.loaded() - self._loaded))
+            loaded = frameworks.loaded()
+            imported = frameworks.reduced(loaded & self._requests.names | loaded - self._loaded)
             if imported != frozenset(self._order.frameworks):
                 shown = ", ".join(sorted(imported)) or "no framework"
                 return wire.Unfit(f"imports {shown}, which does not hold each time", sorted(imported))
