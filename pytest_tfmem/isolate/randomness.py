@@ -27,7 +27,7 @@ class Randomness:
         numpy = _numpy_random()
         if numpy is not None:
             numpy.seed()
-        self._numpy_before = None if numpy is None else numpy.get_state()
+        self._numpy_before = None if numpy is None else _numpy_state(numpy)
         self._numpy_chosen = False
 
     def settle(self) -> None:
@@ -37,10 +37,13 @@ class Randomness:
         numpy = _numpy_random()
         if numpy is None:
             return
-        if self._numpy_before is None:
-            self._numpy_chosen = not _is_seeded_by_the_system(numpy.get_state())
+        state = _numpy_state(numpy)
+        if state is None:
+            self._numpy_chosen = True
+        elif self._numpy_before is None:
+            self._numpy_chosen = not _is_seeded_by_the_system(state)
         else:
-            self._numpy_chosen = not _numpy_follows(numpy, self._numpy_before, numpy.get_state())
+            self._numpy_chosen = not _numpy_follows(numpy, self._numpy_before, state)
 
     def renew(self) -> None:
         """In a fork: numbers of its own, or those that somebody has chosen."""
@@ -53,6 +56,12 @@ class Randomness:
 
 def _numpy_random() -> Any:
     return sys.modules.get("numpy.random")
+
+
+def _numpy_state(numpy: Any) -> Any:
+    """Words and position of NumPy's global generator; None if somebody has put one of another kind in its place."""
+    state = numpy.get_state(legacy=False)
+    return state["state"] if state["bit_generator"] == "MT19937" else None
 
 
 def _python_follows(before: Any, now: Any) -> bool:
@@ -68,9 +77,9 @@ def _python_follows(before: Any, now: Any) -> bool:
 
 def _numpy_follows(numpy: Any, before: Any, now: Any) -> bool:
     twin = numpy.RandomState()
-    twin.set_state(before)
+    twin.set_state(("MT19937", before["key"], before["pos"]))
     for _ in range(_MOST_TURNS):
-        if (twin.get_state()[1] == now[1]).all():
+        if (_numpy_state(twin)["key"] == now["key"]).all():
             return True
         twin.bytes(4 * _WORDS)
     return False
@@ -79,7 +88,8 @@ def _numpy_follows(numpy: Any, before: Any, now: Any) -> bool:
 def _is_seeded_by_the_system(state: Any) -> bool:
     """For a generator whose beginning was not seen: whether nobody has chosen its seed, or drawn from it.
 
-    Seeded with many words, as by the system, it begins with 2**31, and with the seed itself if that is one number.
-    What has been drawn from says nothing of its seed any more: it is taken to be chosen, so that no test loses it.
+    Seeded by the system it begins with the word 2**31, and draws the last of its words first; seeded with a number it
+    begins with that, and seeded with words of somebody's it draws none of them (NumPy's _mt19937.pyx). What has been
+    drawn from says nothing of its seed any more: it is taken to be chosen, so that no test loses it.
     """
-    return bool(state[2] == _WORDS and state[1][0] == 1 << 31)
+    return bool(state["pos"] == _WORDS - 1 and state["key"][0] == 1 << 31)

@@ -46,13 +46,18 @@ DRAWS_OF_NUMPY = """
 """
 SEEDED_NUMPY = """
     import numpy as np
-    np.random.seed(4)
+    {}
     at_import = np.random.random_sample()
 
     @budget()
     @pytest.mark.parametrize("number", [1, 2])
     def test_draws(number): note([at_import, np.random.random_sample(), np.random.standard_normal()])
 """
+CHOICES_OF_NUMPY = {
+    "number": "np.random.seed(4)",
+    "words": "np.random.seed([4, 5])",
+    "generator": "np.random.set_bit_generator(np.random.PCG64(4))",
+}
 DRAWS_OF_TENSORFLOW = """
     import random
     import numpy as np
@@ -85,17 +90,15 @@ def test_nor_do_they_of_numpy(project, ini):
 
 
 @pytest.mark.of_any_start_method
-@pytest.mark.parametrize(
-    ("module", "ini"),
-    [(SEEDED, ""), (SEEDED_NUMPY, ""), (SEEDED_NUMPY, "tfmem_preload =")],
-    ids=["random", "numpy-preloaded", "numpy-not-preloaded"],
-)
-def test_with_a_seed_chosen_at_import_every_test_draws_what_it_draws_in_a_new_interpreter(project, module, ini):
+@WITH_AND_WITHOUT_NUMPY
+def test_with_a_seed_chosen_at_import_every_test_draws_what_it_draws_in_a_new_interpreter(project, ini):
     project.write("pytest.ini", f"[pytest]\n{ini}\n")
-    project.write("test_it.py", module)
+    project.write("test_python.py", SEEDED)
+    for name, statement in CHOICES_OF_NUMPY.items():
+        project.write(f"test_{name}.py", SEEDED_NUMPY.format(statement))
     forked, spawned = _both(project)
-    assert len(forked.notes) == 2
-    assert len(set(forked.notes)) == 1
+    assert len(forked.notes) == 8
+    assert len(set(forked.notes)) == 4
     assert forked.notes == spawned.notes
 
 
