@@ -75,7 +75,10 @@ def carry_over(ranges: Ranges) -> Ranges:
     left: Ranges = []
     for is_private, inside in parts:
         is_large = sum(length for _, length in inside) >= _LARGE_BYTES
-        if not (is_private and is_large and _write_as_it_is(inside[0][0])):
+        if is_private and is_large and _write_as_it_is(inside[0][0]):
+            # If the page was part of a huge one, the kernel has taken all of that out of this process.
+            populate(inside)
+        else:
             left += inside
     return left
 
@@ -107,7 +110,7 @@ def _write_as_it_is(address: int) -> bool:
 
 
 def populate(ranges: Ranges) -> None:
-    """Bring these pages into this process, which was forked off the one that has them (Linux 5.14).
+    """Bring these pages into this process, which has or had them, or was forked off one that has them (Linux 5.14).
 
     A stretch that is not mapped here any more is passed over.
     """
