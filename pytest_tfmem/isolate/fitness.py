@@ -43,9 +43,10 @@ def why_not_to_fork() -> tuple[str, str]:
     threads = f"{len(names) + 1} threads"
     if any(name.startswith("tf_") for name in names):
         return "made tensors", threads
-    kinds = sorted(set(names))
+    kinds = sorted(set(names) - {_name(str(os.getpid()))})  # most have no name of their own
     more = ", ..." if len(kinds) > _MOST_NAMES else ""
-    return "started threads", f"{threads}, besides the main one {', '.join(kinds[:_MOST_NAMES])}{more}"
+    named = f", among them {', '.join(kinds[:_MOST_NAMES])}{more}" if kinds else ""
+    return "started threads", threads + named
 
 
 def _has_live_device() -> bool:

@@ -201,6 +201,7 @@ class Channel:
 
     def close(self) -> None:
         self._socket.close()
+        self.ended = True
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Write one message; nothing in a fork. Raises OSError if the other side is gone.
