@@ -70,6 +70,14 @@ def test_a_seed_chosen_before_is_not_the_files():
     assert [set(first) & set(second), (set(first) | set(second)) & unlucky] == [set(), set()]
 
 
+def test_what_a_file_draws_when_it_is_imported_is_of_no_seed_that_was_chosen_before():
+    drawn = told(
+        "import random; from pytest_tfmem.isolate.randomness import Randomness\n"
+        "random.seed(1); Randomness(); tell(random.random())"
+    )
+    assert drawn != random.Random(1).random()
+
+
 def test_what_python_makes_unique_is_unique_though_a_seed_is_chosen():
     names = {
         "before": "import random, tempfile, uuid; from secrets import token_hex",
