@@ -36,9 +36,11 @@ def imported_by(module: ModuleType) -> Frameworks:
             top = name.partition(".")[0]
             if top in FRAMEWORKS:
                 found.add(top)
-            elif name not in seen and top not in sys.stdlib_module_names and name in sys.modules:
+            elif name not in seen and top not in sys.stdlib_module_names:
                 seen.add(name)
-                ahead.append(sys.modules[name])
+                made_by: Any = sys.modules.get(name)
+                if issubclass(type(made_by), ModuleType):
+                    ahead.append(made_by)
     return reduced(found)
 
 
@@ -109,11 +111,19 @@ class Requests:
 
 def _named_in(module: ModuleType) -> Iterator[str]:
     """Names of the modules that are, or have made, what the module has names of."""
-    for value in list(vars(module).values()):
-        if isinstance(value, ModuleType):
-            yield value.__name__
-        elif isinstance(value, FunctionType):
-            yield value.__module__ or ""
-        elif isinstance(value, type):
+    for value in list(_namespace(module).values()):
+        # By its type alone: an object may claim to be of any class, as mocks do, and run anything when asked.
+        kind = type(value)
+        if issubclass(kind, ModuleType):
+            yield str(_namespace(value).get("__name__", ""))
+        elif issubclass(kind, FunctionType):
+            yield str(value.__module__)
+        elif issubclass(kind, type):
             for base in value.__mro__:
                 yield str(base.__dict__.get("__module__", ""))
+
+
+def _namespace(module: ModuleType) -> dict[str, Any]:
+    # A module that is loaded when it is first used would be by anything that is asked of itself.
+    found: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return found
