@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _PR_SET_NAME = 15  # prctl(2)
 _PR_SET_CHILD_SUBREAPER = 36
+# Flags that an open file keeps, about how it was to be found or made: those of temporary files.
+_TO_FIND_OR_MAKE_IT = os.O_TRUNC | os.O_NOFOLLOW | getattr(os, "O_TMPFILE", 0)
 _STANDARD = 2  # the highest of the descriptors 0, 1 and 2
 
 
@@ -72,7 +74,7 @@ def reopen(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         try:
             position = os.lseek(descriptor, 0, os.SEEK_CUR)
-            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_TRUNC
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~_TO_FIND_OR_MAKE_IT
             again = os.open(f"/proc/self/fd/{descriptor}", flags)
         except OSError:
             continue  # its file may not be opened again: it stays shared
@@ -113,7 +115,9 @@ def _start_coverage_anew() -> None:
     current = coverage.Coverage.current() if coverage is not None else None
     if current is not None:
         current.stop()
-        coverage.process_startup(force=True)
+        # By this it knows that it has started in this process: it would not a second time.
+        vars(coverage.process_startup).pop("coverage", None)
+        coverage.process_startup()
 
 
 def _file(descriptor: int) -> tuple[int, int] | None:

@@ -31,10 +31,14 @@ def in_fork(function, *arguments):
 
 
 def told(code, *arguments, flags=(), environment=None):
-    """What `code` tells of by `tell(value)`: the only value, or a list of all. It has to end well."""
+    """What `code` tells by `tell(value)`: the only value, or a list of all. It has to end well.
+
+    `environment`: what is different in its own; None for what is not in it.
+    """
+    merged = {**os.environ, **(environment or {})}
     ran = subprocess.run(
         [sys.executable, *flags, "-c", _TOOLS + code, *map(str, arguments)],
-        env={**os.environ, **(environment or {})},
+        env={name: value for name, value in merged.items() if value is not None},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=100,
