@@ -35,8 +35,12 @@ def describe(returncode: int, when: str, *, oom: bool) -> str:
 
 def describe_late(returncode: int) -> str:
     """The sentence for a process that ended badly after its test was over, while its interpreter shut down."""
-    how = f"died of {_signal_name(-returncode)}" if returncode < 0 else f"ended with exit status {returncode}"
-    return f"the test was over, but its process then {how} while it shut down"
+    return f"the test was over, but its process then {ending(returncode)} while it shut down"
+
+
+def ending(returncode: int) -> str:
+    """How a process ended, as a clause without its subject."""
+    return f"died of {_signal_name(-returncode)}" if returncode < 0 else f"ended with exit status {returncode}"
 
 
 def _signal_name(number: int) -> str:

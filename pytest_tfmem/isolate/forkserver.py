@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pytest_tfmem.isolate.process import ChildProcess
 
 _END_SECONDS = 10.0  # for what a file or a plugin does at its session's end
-_KILLED_SECONDS = 10.0  # for a module server to tell of a killed test's end, before it is given up
+_KILLED_SECONDS = 10.0  # for a killed test to end: one in a device's hands may take long
+_TOLD_SECONDS = 3.0  # for a module server to tell of that, before it is given up
 _MOST_SERVERS = 4
 _MOST_MODULE_SERVERS = 4
 _BOOTSTRAP = (
@@ -177,7 +178,7 @@ class ForkServer:
 
 
 class GoneError(FailedError):
-    """The module server had been ready, and has been ended since: another may be."""
+    """The module server had been ready, or its server had, and has been ended since: another may be."""
 
 
 class _Server:
@@ -269,8 +270,8 @@ class _ModuleServer:
 
     @property
     def is_over(self) -> bool:
-        """Whether it can fork nothing any more, though it could once."""
-        return self.is_ready and self.channel.ended
+        """Whether it can fork nothing any more, though it could once, or its server could."""
+        return (self.is_ready and self.channel.ended) or isinstance(self._failure, GoneError)
 
     def wait_until_known(self, deadline: float | None) -> None:
         """Wait until it is ready, or is known never to be. Raises FailedError when the time is up."""
@@ -346,6 +347,7 @@ class _ModuleServer:
 
     def kill(self) -> None:
         """End it and all that it forked, at once."""
+        self._failure = self._failure or GoneError("the server of the test's file was ended by pytest")
         if self.descriptor is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
@@ -376,7 +378,9 @@ class _ModuleServer:
 
     def _how_it_died(self) -> FailedError:
         if self._returncode is None:
-            return FailedError("the server of the test's file has ended: " + _how(self.server.process))
+            # Once warm, it has been ended by a test of another file: this one's are to have another.
+            kind = GoneError if self.server.is_warm else FailedError
+            return kind(f"the server of the test's file {_how(self.server.process)}")
         now = oom_kills()
         oom = self._oom_before is not None and now is not None and now > self._oom_before
         detail = "" if self._output is None else tail(self._output)
@@ -415,16 +419,21 @@ class _ForkedProcess:
     def end(self) -> None:
         if self.pid == 0 or self.returncode is not None:
             return  # what it started has been ended with it
-        signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
-        if self.wait(_KILLED_SECONDS) is None:
+        self._signal(signal.SIGKILL)
+        select.select([self._descriptor], [], [], _KILLED_SECONDS)
+        if self.wait(_TOLD_SECONDS) is None:
             self._module.kill()
 
     def say_last_words(self) -> None:
         if self.pid == 0 or self.returncode is not None:
             return
         forbid_core_dump(self.pid)
-        signal.pidfd_send_signal(self._descriptor, signal.SIGABRT)
+        self._signal(signal.SIGABRT)
         self.wait(LAST_WORDS_SECONDS)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, which nobody has told us yet
+            signal.pidfd_send_signal(self._descriptor, number)
 
     def _is_orphaned(self) -> None:
         # The kernel ends it with its module server, whoever ended that.
@@ -476,4 +485,4 @@ def _wait(channels: Sequence[wire.ControlChannel], deadline: float | None) -> bo
 
 def _how(process: ChildProcess) -> str:
     returncode = process.wait(1.0)
-    return death.describe(returncode, "", oom=False) if returncode is not None else "its connection broke off"
+    return "broke off its connection" if returncode is None else death.ending(returncode)
