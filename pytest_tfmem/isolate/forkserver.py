@@ -420,7 +420,7 @@ class _ForkedProcess:
         if self.pid == 0 or self.returncode is not None:
             return  # what it started has been ended with it
         self._signal(signal.SIGKILL)
-        select.select([self._descriptor], [], [], _KILLED_SECONDS)
+        _is_readable([self._descriptor], _KILLED_SECONDS)
         if self.wait(_TOLD_SECONDS) is None:
             self._module.kill()
 
@@ -437,7 +437,7 @@ class _ForkedProcess:
 
     def _is_orphaned(self) -> None:
         # The kernel ends it with its module server, whoever ended that.
-        if self.pid and select.select([self._descriptor], [], [], _KILLED_SECONDS)[0]:
+        if self.pid and _is_readable([self._descriptor], _KILLED_SECONDS):
             self.has_ended(-signal.SIGKILL)
 
 
@@ -465,7 +465,7 @@ def _arrived(channel: wire.ControlChannel) -> list[wire.Message]:
     """Every message that has arrived whole. What is no message ends the connection."""
     messages: list[wire.Message] = []
     try:
-        while not channel.ended and select.select([channel], [], [], 0)[0]:
+        while not channel.ended and _is_readable([channel], 0):
             channel.take_in()
         while (message := channel.next_message()) is not None:
             messages.append(message)
@@ -479,8 +479,15 @@ def _wait(channels: Sequence[wire.ControlChannel], deadline: float | None) -> bo
     open_ones = [channel for channel in channels if not channel.ended]
     if not open_ones:
         return False
-    left = seconds_left(deadline)
-    return bool(select.select(open_ones, [], [], None if deadline is None else max(0.0, left))[0])
+    return _is_readable(open_ones, None if deadline is None else max(0.0, seconds_left(deadline)))
+
+
+def _is_readable(files: Sequence[wire.ControlChannel | int], seconds: float | None) -> bool:
+    """Wait until one of them can be read, or has ended; False if none could in that time."""
+    poll = select.poll()  # select() knows no descriptor from 1024 on
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def _how(process: ChildProcess) -> str:

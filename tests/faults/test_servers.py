@@ -69,6 +69,14 @@ import pytest
 @pytest.mark.memory_budget
 def test_other(): pass
 """
+MANY_FILES = """
+import os, resource
+
+if "PYTEST_TFMEM_TOKEN" not in os.environ:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, most))
+    held = [open(os.devnull) for _ in range(1024)]
+"""
 
 
 @pytest.fixture
@@ -148,6 +156,12 @@ def test_a_test_that_stops_its_files_server_is_ended_by_its_timeout_and_the_next
         assert set(ended.outcomes(test).values()) == {"passed"}
     assert ended.status == 1
     assert _left(project, ended) == ([], [])
+
+
+def test_a_session_that_holds_many_files_open_forks_its_tests(project):
+    ended = project.write(conftest=MANY_FILES, test_a=OTHER).run()
+    assert ended.status == 0
+    assert set(ended.outcomes("test_a.py::test_other").values()) == {"passed"}
 
 
 def _all_are_ready(project: Any, until: Any) -> int:
