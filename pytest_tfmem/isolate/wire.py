@@ -274,8 +274,9 @@ class ControlChannel(Channel):
         self._descriptors.clear()
 
     def _read(self, most: int) -> bytes:
-        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        data, descriptors, _, _ = socket.recv_fds(self._socket, most, _MOST_DESCRIPTORS, flags)
+        data, descriptors, _, _ = socket.recv_fds(self._socket, most, _MOST_DESCRIPTORS)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # not by a flag of recv_fds, which passes none on to the system
         self._descriptors += descriptors
         return data
 

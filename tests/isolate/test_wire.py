@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
+import sys
+import threading
 
 import msgspec
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_tfmem.figures import PHASES, Marks, PhaseMarks
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.runtime import ALLOCATORS, Runtime
-from pytest_tfmem.isolate.wire import Channel, WireError, decode, encode
+from pytest_tfmem.isolate.wire import Channel, ControlChannel, WireError, decode, encode
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 sizes = st.integers(0, 1 << 62)
@@ -79,6 +82,13 @@ messages = st.one_of(
     st.builds(wire.Refused, texts, texts),
     st.builds(wire.Stopped, kind=texts, reason=texts, returncode=st.none() | st.integers(-255, 255)),
     st.just(wire.Done()),
+    st.builds(wire.Warm, texts),
+    st.builds(wire.Serving, sizes),
+    st.just(wire.Ready()),
+    st.builds(wire.Unfit, texts, st.none() | st.lists(texts, max_size=2)),
+    st.just(wire.Fork()),
+    st.builds(wire.Forked, sizes),
+    st.builds(wire.Exited, sizes, st.integers(-255, 255)),
 )
 A_MESSAGE = wire.Refused("no such test", "detail")
 PREFIX = "sent something that is not a message of pytest-tfmem "
@@ -277,3 +287,108 @@ def test_a_message_with_a_wrong_value_is_refused_with_its_path(body, why):
     with pytest.raises(WireError) as refused:
         decode(msgspec.msgpack.encode(wire.Frame(wire.SCHEMA, msgspec.Raw(msgspec.msgpack.encode(body)))))
     assert str(refused.value) == f"{PREFIX}({why})"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors do not travel there")
+class TestControlChannel:
+    @pytest.fixture
+    def control(self):
+        """Both ends of a channel over which descriptors travel."""
+        ours, theirs = map(ControlChannel, socket.socketpair())
+        yield ours, theirs
+        ours.close()
+        theirs.close()
+
+    @pytest.fixture
+    def files(self, tmp_path):
+        """Three files, each with its name in it, open."""
+        for name in ("a", "b", "c"):
+            (tmp_path / name).write_text(name)
+        with (tmp_path / "a").open() as a, (tmp_path / "b").open() as b, (tmp_path / "c").open() as c:
+            yield [a.fileno(), b.fileno(), c.fileno()]
+
+    @staticmethod
+    def read(descriptors):
+        """What is in the files, each of which is closed by it."""
+        contents = []
+        for descriptor in descriptors:
+            with open(descriptor) as file:
+                file.seek(0)
+                contents.append(file.read())
+        return "".join(contents)
+
+    def test_descriptors_travel_with_their_message_in_order(self, control, files):
+        ours, theirs = control
+        ours.send(wire.Fork(), files)
+        assert theirs.receive() == wire.Fork()
+        taken = theirs.take_descriptors(3)
+        assert set(taken) & set(files) == set()
+        assert self.read(taken) == "abc"
+
+    def test_each_message_has_its_own_though_they_arrive_together(self, control, files):
+        ours, theirs = control
+        sent = [(wire.Forked(1), files[:1]), (wire.Exited(1, 0), []), (wire.Fork(), files[1:])]
+        for message, descriptors in sent:
+            ours.send(message, descriptors)
+        received = [(theirs.receive(), self.read(theirs.take_descriptors(count))) for count in (1, 0, 2)]
+        assert received == [(wire.Forked(1), "a"), (wire.Exited(1, 0), ""), (wire.Fork(), "bc")]
+
+    def test_what_travels_is_not_inherited_by_programs(self, control, files):
+        ours, theirs = control
+        ours.send(wire.Fork(), files)
+        theirs.receive()
+        taken = theirs.take_descriptors(3)
+        assert [os.get_inheritable(descriptor) for descriptor in taken] == [False] * 3
+        assert self.read(taken) == "abc"
+
+    def test_a_message_longer_than_a_socket_holds_arrives_with_its_descriptors(self, control, files):
+        ours, theirs = control
+        unfit = wire.Unfit("x" * (1 << 20))
+        sender = threading.Thread(target=ours.send, args=(unfit, files))
+        sender.start()
+        assert theirs.receive() == unfit
+        sender.join()
+        assert self.read(theirs.take_descriptors(3)) == "abc"
+
+    @pytest.mark.parametrize("sent", [0, 2])
+    def test_a_message_without_its_descriptors_is_refused(self, control, files, sent):
+        ours, theirs = control
+        ours.send(wire.Fork(), files[:sent])
+        theirs.receive()
+        with pytest.raises(WireError) as refused:
+            theirs.take_descriptors(3)
+        assert str(refused.value) == "sent a message without its descriptors"
+
+    def test_descriptors_that_nobody_took_are_closed_with_the_channel(self, control):
+        ours, theirs = control
+        reading, writing = os.pipe()
+        ours.send(wire.Fork(), [writing])
+        os.close(writing)
+        theirs.receive()
+        theirs.close()
+        os.set_blocking(reading, False)
+        assert os.read(reading, 1) == b""  # nobody can write into it any more
+        os.close(reading)
+
+    def test_those_that_were_taken_are_not(self, control, files):
+        ours, theirs = control
+        ours.send(wire.Fork(), files)
+        theirs.receive()
+        taken = theirs.take_descriptors(2)
+        theirs.close()
+        assert self.read(taken) == "ab"
+
+    def test_a_fork_of_who_may_speak_sends_nothing(self, control, monkeypatch):
+        ours, theirs = control
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        ours.send(wire.Fork(), [0])
+        monkeypatch.undo()
+        ours.close()
+        with pytest.raises(EOFError):
+            theirs.receive()
+
+    def test_a_channel_that_is_closed_is_at_its_end(self, control):
+        ours, _ = control
+        assert ours.ended is False
+        ours.close()
+        assert ours.ended is True
