@@ -53,7 +53,7 @@ OLD_LINUX = """
     import platform
     platform.release = lambda: "5.10.0-28-amd64"
 """
-THREAD = "test_a_thread.py started threads when imported: 2 threads, besides the main one loader"
+THREAD = "test_a_thread.py started threads when imported: 2 threads, among them loader"
 CUDA = "test_b_cuda.py listed GPUs when imported: CUDA's driver is loaded"
 TOO_OLD = "Linux 5.10 cannot bring resident pages into a fork (MADV_POPULATE_READ, since 5.14)"
 
