@@ -40,7 +40,7 @@ class Ahead:
         self._is_warm = False
         self._knows_all = False
         self._next: dict[pytest.Item, pytest.Item] = {}
-        self._next_file: dict[Path, pytest.Item] = {}
+        self._next_file: dict[pytest.Item, pytest.Item | None] = {}
         self._left: Counter[Path] = Counter()
 
     def collected(self, nodes: Iterable[object]) -> None:
@@ -55,10 +55,9 @@ class Ahead:
         """These tests will run, in this order: have the first file ready. Not to be called where nobody knows yet."""
         self._knows_all = True
         wanted = [item for item in items if self._wants(item)]
-        for item, following in pairwise(wanted):
+        for item, following in reversed([*pairwise(wanted)]):
             self._next[item] = following
-            if item.path != following.path:
-                self._next_file.setdefault(item.path, following)
+            self._next_file[item] = following if item.path != following.path else self._next_file.get(following)
         self._left.update(item.path for item in wanted)
         if wanted:
             self._have(self._starter().open_file, wanted[0])
@@ -73,7 +72,7 @@ class Ahead:
             self._have(self._starter().expect, following)
         elif not self._knows_all:
             self._have(self._starter().open_file, following)
-        self._have(self._starter().open_file, self._next_file.get(item.path))
+        self._have(self._starter().open_file, self._next_file.get(item))
 
     def ended(self, item: pytest.Item) -> None:
         """The test is over: if it was the last of its file, nothing more is kept ready for that."""

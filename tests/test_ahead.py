@@ -148,6 +148,13 @@ def test_a_file_whose_tests_come_in_turns_with_anothers_stays_open_to_its_last(l
     assert looking.asked() == [("close", "test_a.py"), ("close", "test_c.py")]
 
 
+def test_a_file_whose_tests_are_over_is_not_opened_again(looking, tests):
+    looking.ahead.all_collected([tests.a1, tests.c1, tests.a2, tests.b1])
+    looking.asked()
+    looking.ahead.started(tests.a2, tests.b1)
+    assert looking.asked() == [("open", "test_b1")]
+
+
 def test_a_file_is_closed_after_its_last_test(looking, tests):
     looking.ahead.all_collected(tests.all)
     looking.asked()
