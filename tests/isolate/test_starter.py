@@ -136,7 +136,9 @@ def test_under_auto_a_test_that_is_not_fit_is_spawned_and_it_is_said_why(starter
 @can_fork
 def test_why_a_file_is_unfit_is_remembered(starter, order):
     wanted, auto = order(UNFIT), starter("auto")
-    assert [auto.start(wanted).why_spawned for _ in range(3)] == [WHY_UNFIT] * 3
+    for _ in range(2):
+        assert auto.start(wanted).why_spawned == WHY_UNFIT
+        auto.close_file(wanted.start.path)
     assert imports(wanted) == 1
 
 
