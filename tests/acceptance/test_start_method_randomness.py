@@ -71,6 +71,7 @@ DRAWS_OF_TENSORFLOW = """
 # A server that imports NumPy ahead, and one that leaves it to the file.
 WITH_NUMPY = ""
 WITHOUT_NUMPY = "tfmem_preload ="
+needs_numpy = pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="NumPy is not installed")
 
 
 def test_without_a_seed_no_two_tests_draw_the_same(project):
@@ -81,6 +82,7 @@ def test_without_a_seed_no_two_tests_draw_the_same(project):
     assert len(set(ran.notes)) == 12
 
 
+@needs_numpy
 @pytest.mark.parametrize("ini", [WITH_NUMPY, WITHOUT_NUMPY], ids=["preloaded", "not-preloaded"])
 def test_nor_do_they_of_numpy(project, ini):
     project.write("pytest.ini", f"[pytest]\n{ini}\n")
@@ -90,6 +92,7 @@ def test_nor_do_they_of_numpy(project, ini):
     assert len(set(ran.notes)) == 4
 
 
+@needs_numpy
 @pytest.mark.of_any_start_method
 def test_with_a_seed_chosen_at_import_every_test_draws_what_it_draws_in_a_new_interpreter(project):
     project.write("test_python.py", SEEDED)
