@@ -126,8 +126,8 @@ class FilePlugin(ChildPlugin):
         files = afresh.own_files()
         self._writers = afresh.writers() if files else []
         gc.collect()
-        trim_heap()
         ranges = carry_over(file_ranges())
+        trim_heap()
         own = os.getpid()
         self._control.send(wire.Ready())
         nursery = Nursery(self._control)

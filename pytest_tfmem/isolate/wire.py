@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MOST_BYTES = 256 << 20  # of one message; a report is cut long before (reports.py)
+_MOST_BYTES_AT_ONCE = 1 << 14
 _MOST_DESCRIPTORS = 8  # that can come with one read: three for a process, and those of messages right behind
 
 
@@ -274,7 +275,8 @@ class ControlChannel(Channel):
         self._descriptors.clear()
 
     def _read(self, most: int) -> bytes:
-        data, descriptors, _, _ = socket.recv_fds(self._socket, most, _MOST_DESCRIPTORS)
+        # In a server, a large buffer would be room in its heap, and in that of every fork.
+        data, descriptors, _, _ = socket.recv_fds(self._socket, min(most, _MOST_BYTES_AT_ONCE), _MOST_DESCRIPTORS)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # not by a flag of recv_fds, which passes none on to the system
         self._descriptors += descriptors

@@ -89,6 +89,43 @@ start_thread(b"tf_Compute")
 
 
 @linux
+def test_a_process_that_has_started_others_may_not_be_forked():
+    code = """
+import subprocess
+held = [subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) for _ in range(2)]
+"""
+    assert why_not(code) == ["started processes", "2 running, cat"]
+
+
+@linux
+def test_nor_may_one_that_has_adopted_what_it_started():
+    code = """
+from pytest_tfmem.isolate import afresh
+afresh.adopt_orphans()
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    if os.fork() == 0:
+        afresh.call_itself("daemon")
+        os.write(writing, b"!")
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+        import signal
+        signal.alarm(100)
+        signal.pause()
+    os._exit(0)
+os.waitpid(child, 0)
+os.read(reading, 1)
+"""
+    assert why_not(code) == ["started processes", "1 running, daemon"]
+
+
+@linux
+def test_one_that_has_ended_is_no_hindrance_though_nobody_asked_what_became_of_it():
+    code = "child = os.posix_spawn('/bin/true', ['true'], {}); os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)"
+    assert why_not(code) == ["", ""]
+
+
+@linux
 def test_the_threads_of_numpys_library_are_no_hindrance():
     pytest.importorskip("numpy")
     threads, why = told(

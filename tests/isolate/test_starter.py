@@ -134,6 +134,18 @@ def test_under_auto_a_test_that_is_not_fit_is_spawned_and_it_is_said_why(starter
 
 
 @can_fork
+def test_a_file_that_starts_a_process_when_it_is_imported_is_spawned(starter, order):
+    # The tests of one module server would have had one process between them, and the first would have ended it.
+    wanted = order(
+        "import subprocess\ncat = subprocess.Popen(['/bin/cat'], stdin=subprocess.PIPE)\n"
+        "def test_it():\n    cat.stdin.close()\n    assert cat.wait() == 0\n"
+    )
+    started = starter("auto").start(wanted)
+    assert started.why_spawned == "test_a.py started processes when imported: 1 running, cat"
+    assert outcomes(started, wanted) == ["passed"] * 3
+
+
+@can_fork
 def test_why_a_file_is_unfit_is_remembered(starter, order):
     wanted, auto = order(UNFIT), starter("auto")
     for _ in range(2):
