@@ -26,8 +26,8 @@ class Settings:
     """What the user has settled for this session, by option, ini key or default.
 
     `budgets` is the budgets file if it was named or is there. `preload` are the modules that servers import ahead,
-    None where the plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured ("--pdb"); it is empty
-    when they do not.
+    None where the plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured
+    ("--pdb"); it is empty when they do not.
     """
 
     budgets: Path | None

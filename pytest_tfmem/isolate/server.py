@@ -98,7 +98,7 @@ def _no_plugins() -> Iterator[None]:
 
 
 def _forget_loaders() -> None:
-    """Have modules whose assertions pytest has rewritten, such as TensorFlow's test_util, not hold on to its session."""
+    """Have no module hold on to pytest's session: it rewrites assertions, such as those of TensorFlow's test_util."""
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         if isinstance(spec, ModuleSpec) and spec.origin and type(spec.loader).__module__.startswith("_pytest."):
