@@ -50,7 +50,7 @@ class Starter:
         """
         why = self._why_never or self._why_spawned.get(_kind(order), "")
         if self._servers is not None and not why:
-            from pytest_tfmem.isolate.forkserver import FailedError, TimeUpError, UnfitError  # noqa: PLC0415
+            from pytest_tfmem.isolate.served import FailedError, TimeUpError, UnfitError  # noqa: PLC0415
 
             try:
                 return self._servers.start(order, deadline)
