@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from contextlib import ExitStack
-from traceback import format_exc
+from traceback import format_exc, print_exc
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -136,8 +136,9 @@ class FilePlugin(ChildPlugin):
             if nursery.fork(wire.Forked):
                 try:
                     self._become_one_test(session, descriptors, files, ranges, own)
-                finally:
-                    os._exit(1)  # whatever is raised is not to go on as a second module server
+                except BaseException:  # noqa: BLE001  whatever is raised is not to go on as a second module server
+                    print_exc(file=sys.__stderr__)
+                os._exit(1)
             for descriptor in descriptors:
                 os.close(descriptor)
         nursery.kill_all()
@@ -168,8 +169,11 @@ class FilePlugin(ChildPlugin):
         gc.unfreeze()
         resume.configure_again(session.config, "faulthandler")
         resume.start_capturing(session.config)
-        apply_to_devices(self._order.start.runtime)
         self._channel = wire.Channel(socket.socket(fileno=connection))
+        try:
+            apply_to_devices(self._order.start.runtime)
+        except TfmemError as error:
+            self._channel.send(wire.Refused(str(error)))
         populate(ranges)
         self._run_one_test(session)
         afresh.end(self._writers)

@@ -83,7 +83,10 @@ class Nursery:
         self._tell(wire.Exited(pid, os.waitstatus_to_exitcode(status)))
 
     def _end_orphans(self) -> None:
-        """Kill what the process that has ended left behind: it is ours now, and so is what this leaves behind."""
+        """Kill what the process that has ended left behind: it is ours now, and so is what this leaves behind.
+
+        One forked process at a time runs a test: all orphans are that one's.
+        """
         deadline = time.monotonic() + _KILLED_SECONDS
         while (orphans := self._orphans()) and time.monotonic() < deadline:
             for pid in orphans:

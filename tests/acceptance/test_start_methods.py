@@ -160,3 +160,24 @@ def _start_methods(ran):
 
 def _said_of_spawning(ran):
     return [line for line in ran.text.splitlines() if line.startswith("spawned, not forked")]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+def test_what_tensorflow_refuses_once_a_test_is_forked_fails_the_test_with_its_words(project):
+    project.write(
+        "test_it.py",
+        """
+        import tensorflow as tf
+
+        def refuse(*_): raise ValueError("not this time")
+
+        tf.config.set_logical_device_configuration = refuse
+
+        @pytest.mark.tf_runtime(logical_devices={"CPU": 2})
+        def test_it(): note("never")
+        """,
+    )
+    ran = project.run(FORCED)
+    assert ran.outcomes == {"test_it": "error"}
+    assert "tf_runtime: TensorFlow refused (not this time)" in ran.text
+    assert ran.notes == []
