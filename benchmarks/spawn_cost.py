@@ -47,7 +47,7 @@ def cpu():
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # around the plugin that is measured
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # within the plugin that is measured, which then only tidies up
 def pytest_runtest_protocol(item):
     began, cpu_began = time.perf_counter(), cpu()
     try:

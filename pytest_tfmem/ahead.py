@@ -41,6 +41,7 @@ class Ahead:
         self._knows_all = False
         self._next: dict[pytest.Item, pytest.Item] = {}
         self._next_file: dict[pytest.Item, pytest.Item | None] = {}
+        self._opened: pytest.Item | None = None  # the first test of the file that was opened ahead last
         self._left: Counter[Path] = Counter()
 
     def collected(self, nodes: Iterable[object]) -> None:
@@ -72,7 +73,9 @@ class Ahead:
             self._have(self._starter().expect, following)
         elif not self._knows_all:
             self._have(self._starter().open_file, following)
-        self._have(self._starter().open_file, self._next_file.get(item))
+        if (next_file := self._next_file.get(item)) is not self._opened:
+            self._opened = next_file
+            self._have(self._starter().open_file, next_file)
 
     def ended(self, item: pytest.Item) -> None:
         """The test is over: if it was the last of its file, nothing more is kept ready for that."""

@@ -32,7 +32,7 @@ def _start_methods() -> Check:
     reason = why_no_forkserver()
     if not reason:
         methods = ", ".join(method for method in START_METHODS if method != "auto")
-        return Check(name="start methods", state="ok", said=f"{methods}: a fresh process takes tens of milliseconds")
+        return Check(name="start methods", state="ok", said=f"{methods}: tests are forked where that is safe")
     said = f"spawn only, so that each test imports its frameworks again: {reason}"
     return Check(name="start methods", state="note", said=said, help="forkserver needs Linux 5.14 or newer")
 

@@ -85,28 +85,24 @@ def reopen(descriptors: Iterable[int]) -> None:
 
 def writers() -> list[io.IOBase]:
     """Every object of this process that may hold back what was written to a file."""
-    return _writers(gc.get_objects())
+    # By its type alone: an object may claim to be of any class, and run anything when asked.
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return [value for value in gc.get_objects() if issubclass(type(value), kinds)]
 
 
-def end(inherited: Iterable[io.IOBase] = ()) -> NoReturn:
+def end(files: Iterable[int] = (), inherited: Iterable[io.IOBase] = ()) -> NoReturn:
     """End this process as an interpreter ends, but for taking every object apart, which for TensorFlow takes long.
 
-    `inherited`: the `writers` of the process that it was forked off.
+    `files` and `inherited`: the `own_files` and the `writers` of the process that it was forked off.
     """
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  waits for threads, as an interpreter does first
     atexit._run_exitfuncs()  # noqa: SLF001  as multiprocessing has them run in the processes that it forks
-    # What files that nobody closed still hold back.
-    made_here = _writers(gc.get_objects(0) + gc.get_objects(1)) if own_files() else []
+    # What files that nobody closed still hold back. Frozen objects, as inherited ones may be, are not looked through.
+    made_here = writers() if set(own_files()) - set(files) else []
     for stream in (*made_here, *inherited, sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError):
             stream.flush()
     os._exit(0)
-
-
-def _writers(values: Iterable[object]) -> list[io.IOBase]:
-    # By its type alone: an object may claim to be of any class, and run anything when asked.
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    return [value for value in values if issubclass(type(value), kinds)]  # type: ignore[misc]
 
 
 def _start_coverage_anew() -> None:

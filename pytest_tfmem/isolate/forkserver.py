@@ -52,10 +52,6 @@ class ForkServer:
         """Have the file of this order collected in the background. Raises OSError if the system cannot."""
         self._module(order)
 
-    def is_open(self, path: bytes) -> bool:
-        """Whether there is a module server for this file."""
-        return any(module.path == path for module in self._modules)
-
     def expect(self, order: Order) -> None:
         """Have a spare child forked for this order, if the file's module server is ready."""
         module = self._module(order)
@@ -69,9 +65,9 @@ class ForkServer:
         Raises UnfitError, FailedError, TimeUpError, or OSError if the system cannot.
         """
         try:
-            return self._known(order, deadline).child(order.shows_output)
+            return self._known(order, deadline).child(order.shows_output, deadline)
         except GoneError:
-            return self._known(order, deadline).child(order.shows_output)
+            return self._known(order, deadline).child(order.shows_output, deadline)
 
     def close_file(self, path: bytes) -> None:
         """End the module servers of a file whose tests are done, without waiting for it."""

@@ -176,7 +176,7 @@ class FilePlugin(ChildPlugin):
             self._channel.send(wire.Refused(str(error)))
         populate(ranges)
         self._run_one_test(session)
-        afresh.end(self._writers)
+        afresh.end(files, self._writers)
 
     def _run_one_test(self, session: pytest.Session) -> None:
         try:

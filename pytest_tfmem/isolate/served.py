@@ -37,7 +37,7 @@ class UnfitError(Exception):
 
 
 class TimeUpError(Exception):
-    """The file was still being collected when its test's time was up."""
+    """The file was still being collected, or its server did not answer, when the test's time was up."""
 
 
 class FailedError(Exception):
@@ -145,7 +145,7 @@ class ModuleServer:
         return (self.is_ready and self.channel.ended) or isinstance(self._failure, GoneError)
 
     def wait_until_known(self, deadline: float | None) -> None:
-        """Wait until it is ready, or is known never to be. Raises FailedError when the time is up."""
+        """Wait until it is ready, or is known never to be. Raises TimeUpError."""
         while not self._is_known():
             if not wait_for([self.channel, self.server.channel], deadline):
                 self.kill()
@@ -153,8 +153,8 @@ class ModuleServer:
             self.pump()
             self.server.pump()
 
-    def child(self, shows_output: bool) -> Started:
-        """A child, forked ahead or now, once its process is there. Raises UnfitError or FailedError."""
+    def child(self, shows_output: bool, deadline: float | None) -> Started:
+        """A child, forked ahead or now, once its process is there. Raises UnfitError, FailedError or TimeUpError."""
         if self.server.unfit:
             raise UnfitError(self.server.unfit)
         if self._why_unfit:
@@ -164,13 +164,15 @@ class ModuleServer:
         self.prepare_spare(shows_output)
         assert self._spare is not None  # noqa: S101  prepared the line before
         spare, self._spare = self._spare, None
-        while spare.process.pid == 0 and not self.channel.ended:
-            wait_for([self.channel], None)
+        while spare.process.pid == 0 and wait_for([self.channel], deadline):
             self.pump()
-        if spare.process.pid == 0:
-            spare.close()
+        if spare.process.pid:
+            return spare
+        spare.close()
+        if self.channel.ended:
             raise GoneError("the server of the test's file was ended, by a signal or by itself")
-        return spare
+        self.kill()
+        raise TimeUpError
 
     def prepare_spare(self, shows_output: bool) -> None:
         """Ask for a child, unless one is waiting already. Raises OSError if the system cannot."""

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import TYPE_CHECKING, NoReturn
 
+import pytest
+
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.isolate import afresh, wire
 from pytest_tfmem.isolate.child import connect, die_with
 from pytest_tfmem.isolate.fitness import why_not_to_fork
+from pytest_tfmem.isolate.module_server import serve_file
 from pytest_tfmem.isolate.nursery import Nursery
 from pytest_tfmem.measure.resident import carry_over, file_ranges, trim_heap
 
@@ -47,8 +50,6 @@ def main(address: str, parent: int, preload: Sequence[str]) -> NoReturn:
     while isinstance(order := nursery.next_order(), wire.Serve):
         connection, output, errors = control.take_descriptors(3)
         if nursery.fork(wire.Serving):
-            from pytest_tfmem.isolate.module_server import serve_file  # noqa: PLC0415  in the fork: it imports pytest
-
             serve_file(order, (connection, output, errors), server=own, name=name, ranges=ranges)
         for descriptor in (connection, output, errors):
             os.close(descriptor)
@@ -58,8 +59,6 @@ def main(address: str, parent: int, preload: Sequence[str]) -> NoReturn:
 
 def _import_ahead(names: Sequence[str]) -> str:
     """Import them as the import of a test's file would: within a session of pytest. Why not, if one cannot be."""
-    import pytest  # noqa: PLC0415  it is imported here so that no fork has to
-
     importer = _Importer(names)
     with _no_plugins():
         pytest.main([*_ALONE, f"--rootdir={os.sep}"], plugins=[importer])

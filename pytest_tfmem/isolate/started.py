@@ -45,12 +45,11 @@ class Started:
         channel: wire.Channel,
         output: IO[bytes] | None,
         method: StartMethod,
-        why_spawned: str = "",
     ) -> None:
         self.process = process
         self.channel = channel
         self.method = method
-        self.why_spawned = why_spawned
+        self.why_spawned = ""
         self._output = output
 
     def output_tail(self) -> str:

@@ -38,7 +38,7 @@ def why_not_populated() -> str:
         shown = ".".join(map(str, linux_version()))
         return f"Linux {shown} cannot bring resident pages into a fork (MADV_POPULATE_READ, since 5.14)"
     try:
-        if not file_ranges():
+        if not any(_stretches()):
             return "/proc/self/pagemap says of no page whether it is resident"
     except OSError as error:
         return f"/proc/self/pagemap cannot be read: {error.strerror}"
@@ -51,16 +51,7 @@ def file_ranges() -> Ranges:
     By /proc/self/maps, which mappings are of files, and /proc/self/pagemap, which of their pages are present. Raises
     OSError where they cannot be read.
     """
-    page = os.sysconf("SC_PAGE_SIZE")
-    descriptor = os.open("/proc/self/pagemap", os.O_RDONLY)
-    try:
-        return [
-            (begin + first * page, (last - first) * page)
-            for begin, end, _ in _mapped_files()
-            for first, last in _resident(descriptor, begin // page, end // page)
-        ]
-    finally:
-        os.close(descriptor)
+    return list(_stretches())
 
 
 def carry_over(ranges: Ranges) -> Ranges:
@@ -81,6 +72,17 @@ def carry_over(ranges: Ranges) -> Ranges:
         else:
             left += inside
     return left
+
+
+def _stretches() -> Iterator[tuple[int, int]]:
+    page = os.sysconf("SC_PAGE_SIZE")
+    descriptor = os.open("/proc/self/pagemap", os.O_RDONLY)
+    try:
+        for begin, end, _ in _mapped_files():
+            for first, last in _resident(descriptor, begin // page, end // page):
+                yield begin + first * page, (last - first) * page
+    finally:
+        os.close(descriptor)
 
 
 def _by_mapping(ranges: Ranges) -> Iterator[tuple[bool, Ranges]]:

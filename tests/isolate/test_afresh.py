@@ -30,7 +30,7 @@ def fork_and_end(function=lambda: None, *, inherited=()):
         try:
             afresh.forget_inherited_ends()
             function()
-            afresh.end(inherited)
+            afresh.end(inherited=inherited)
         finally:
             os._exit(99)
     return os.waitpid(pid, 0)[1]
@@ -181,6 +181,21 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_being(noted, tmp_path
             full.write("nowhere to go")
             file = open(sys.argv[2], "w")
             file.write("held back")
+
+        fork_and_end(write)
+    """)
+    assert (tmp_path / "file").read_text() == "held back"
+
+
+def test_what_is_held_back_is_written_though_garbage_was_collected_since(noted, tmp_path):
+    noted("""
+        import gc
+
+        def write():
+            global file
+            file = open(sys.argv[2], "w")
+            file.write("held back")
+            gc.collect()
 
         fork_and_end(write)
     """)

@@ -158,12 +158,12 @@ def test_why_a_file_is_unfit_is_remembered(starter, order):
 def test_nothing_is_made_ready_for_a_file_that_is_known_to_be_unfit(starter, order):
     wanted, auto = order(UNFIT), starter("auto")
     auto.open_file(wanted)
-    assert auto._servers.is_open(wanted.start.path) is True
+    assert [module.path for module in auto._servers._modules] == [wanted.start.path]
     auto.start(wanted)
     auto.close_file(wanted.start.path)
     auto.open_file(wanted)
     auto.expect(wanted)
-    assert auto._servers.is_open(wanted.start.path) is False
+    assert auto._servers._modules == []
 
 
 @can_fork
@@ -271,5 +271,5 @@ def test_to_close_is_to_end_all_that_was_started_for_tests_to_come(starter, orde
     (server,) = auto._servers._servers
     auto.close()
     assert has_ended(server.process.pid)
-    assert auto._servers.is_open(wanted.start.path) is False
+    assert auto._servers._modules == []
     auto.close()

@@ -293,14 +293,14 @@ def test_a_system_that_is_not_linux_cannot_populate_forks(monkeypatch):
 
 @can_populate
 def test_a_system_that_hides_pages_is_told_with_its_reason(monkeypatch):
-    def refused():
+    def refused(*_):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(resident, "file_ranges", refused)
+    monkeypatch.setattr(resident, "_resident", refused)
     assert why_not_populated() == "/proc/self/pagemap cannot be read: Operation not permitted"
 
 
 @can_populate
 def test_a_system_that_shows_no_page_as_resident_is_not_believed(monkeypatch):
-    monkeypatch.setattr(resident, "file_ranges", list)
+    monkeypatch.setattr(resident, "_resident", lambda *_: [])
     assert why_not_populated() == "/proc/self/pagemap says of no page whether it is resident"
