@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Phase = Literal["setup", "call", "teardown"]
 Exactness = Literal["exact", "lower-bound", "upper-bound", "sampled"]
 Level = Literal["error", "warn"]
@@ -21,12 +24,14 @@ HOST_FIGURES: dict[str, str] = {
     "rss_tree": "most that the test's process and its descendants held together",
 }
 DEVICE_FIGURES: dict[str, str] = {
-    "gpu": "peak bytes in use in TensorFlow's GPU allocator, per GPU",
+    "gpu": "peak bytes in use in the framework's GPU allocator, per GPU",
+    "gpu_tensors": "peak bytes that were requested of the GPU allocator, per GPU: gpu without what BFC rounds up",
     "gpu_reserved": "peak bytes that the GPU allocator's pool had reserved from the driver",
     "gpu_footprint": "peak device memory that the driver charges to the process",
     "cpu_tensors": "peak bytes of tensors in TensorFlow's CPU allocator",
 }
 FIGURES: dict[str, str] = HOST_FIGURES | DEVICE_FIGURES
+GPU_FIGURES: tuple[str, ...] = tuple(figure for figure in DEVICE_FIGURES if figure != "cpu_tensors")
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,21 +49,41 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str | None = None
 
 
-class NotMeasured(msgspec.Struct, frozen=True):
-    """No reading, and why. Never stands for zero."""
+class NotMeasured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """No reading, and why. Never stands for zero. `device`: the GPU that it is said of, if of one alone."""
 
     not_measured: str
+    device: str | None = None
 
+
+AnyReading = Reading | NotMeasured
 
 if TYPE_CHECKING:
-    AnyReading = Reading | NotMeasured
+    FigureReading = Reading | NotMeasured | list[Reading | NotMeasured]
 else:
 
-    class AnyReading(abc.ABC):  # noqa: B024  only a name for isinstance
-        """Stands in for the union above: msgspec decodes no untagged union of two structs; `decode_reading` does."""
+    class FigureReading(abc.ABC):  # noqa: B024  only a name for isinstance
+        """What is known of one figure; of a figure per GPU, a list in the order of the visible devices.
 
-    AnyReading.register(Reading)
-    AnyReading.register(NotMeasured)
+        Stands in for the union above: msgspec decodes no untagged union of two structs; `decode_reading` does.
+        """
+
+    FigureReading.register(Reading)
+    FigureReading.register(NotMeasured)
+    FigureReading.register(list)
+
+
+def each(reading: FigureReading | None) -> Sequence[AnyReading]:
+    """The readings that a figure has: of one that is not per GPU, the one; none where there is none."""
+    if reading is None:
+        return []
+    return reading if isinstance(reading, list) else [reading]
+
+
+def greatest(reading: FigureReading | None) -> Reading | None:
+    """The greatest of a figure's readings, if it has any."""
+    sizes = [one for one in each(reading) if isinstance(one, Reading)]
+    return max(sizes, key=lambda one: one.bytes, default=None)
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +113,31 @@ class PhaseMarks(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Resident bytes of the test's process tree over time: at most 200 points, each the most of its interval."""
+class GpuTimeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of one GPU at the points of a timeline, None where it was not read. `source`: whose bytes, and by what."""
+
+    device: str
+    source: str
+    bytes: list[int | None]
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a timeline with a name, such as "call" for where the call begins."""
+
+    name: str
+    seconds: float
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Resident bytes of the test's process tree over time: at most 200 points, each the most of its interval.
+
+    `gpus` has the GPUs that the process used, at the same points.
+    """
 
     seconds: list[float]
     rss_tree_bytes: list[int]
+    gpus: list[GpuTimeline] = []
+    checkpoints: list[Checkpoint] = []
 
 
 class Waiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,20 +168,24 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     `verdict` is the worst of `verdicts`, which has one for every figure that has a limit ("unlimited" if none has).
     `phases` has, by phase, `seconds` and the phase's own peaks in bytes (`rss_bytes`, `rss_growth_bytes`,
-    `rss_anon_bytes`). `died` says how the process ended if it did not end well; `why_spawned` why `auto` took a
-    new interpreter in place of a fork; `unmeasured` why nothing at all was measured (the test ran in pytest's own
-    process); all are empty otherwise.
+    `rss_anon_bytes`). `allocator`: TensorFlow's GPU allocator that was in force, empty where there was none.
+    `out_of_memory`: what a GPU allocator refused, and why. `waited_seconds`: for cards that others held. `died` says
+    how the process ended if it did not end well; `why_spawned` why `auto` took a new interpreter in place of a fork;
+    `unmeasured` why nothing at all was measured (the test ran in pytest's own process); all are empty otherwise.
     """
 
     nodeid: str
     outcome: Literal["passed", "failed", "skipped"]
     start_method: Literal["spawn", "forkserver", "in-process"]
     verdict: Verdict
-    readings: dict[str, AnyReading]
+    readings: dict[str, FigureReading]
     limits: dict[str, Limit]
     verdicts: dict[str, Verdict]
     phases: dict[Phase, dict[str, int | float]]
     timeline: Timeline | None = None
+    allocator: str = ""
+    out_of_memory: str = ""
+    waited_seconds: float = 0.0
     died: str = ""
     why_spawned: str = ""
     unmeasured: str = ""
@@ -154,12 +203,18 @@ def decode_measurement(data: object) -> Measurement:
     return msgspec.convert(data, Measurement, dec_hook=decode_reading)
 
 
-def decode_reading(_kind: type, data: object) -> AnyReading:
-    """The reading, or the reason for none, that `data` is: the `dec_hook` of whatever holds readings."""
+def decode_reading(_kind: type, data: object) -> FigureReading:
+    """The reading, the reason for none, or the list of either, that `data` is: `dec_hook` of what holds readings."""
     try:
-        if isinstance(data, dict) and "not_measured" in data:
-            return msgspec.convert(data, NotMeasured)
-        return msgspec.convert(data, Reading)
+        if isinstance(data, list):
+            return [_decoded(one) for one in data]
+        return _decoded(data)
     except msgspec.ValidationError as fault:
         # msgspec adds the path of the fault to a ValueError, not to its own error.
         raise ValueError(str(fault)) from fault
+
+
+def _decoded(data: object) -> AnyReading:
+    if isinstance(data, dict) and "not_measured" in data:
+        return msgspec.convert(data, NotMeasured)
+    return msgspec.convert(data, Reading)

@@ -22,7 +22,7 @@ from pytest_tfmem.report.properties import junit_properties
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_tfmem.figures import AnyReading, Verdict
+    from pytest_tfmem.figures import FigureReading, Verdict
     from pytest_tfmem.isolate.controller import PhaseResult
     from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.request import Request
@@ -137,10 +137,10 @@ class TestRun:
     def close(self) -> None:
         self._test.close()
 
-    def _readings(self) -> dict[str, AnyReading]:
+    def _readings(self) -> dict[str, FigureReading]:
         phases, samples = self._test.observed.phases, self._test.samples
         read = readings_of_the_dead if self._test.observed.died else host_readings
-        return read(phases, samples) | self._devices
+        return {**read(phases, samples), **self._devices}
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
@@ -180,7 +180,7 @@ class TestRun:
 def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: str) -> Measurement:
     """The measurement of a test that ran in pytest's own process: every limit of it is not measured."""
     limits = request.budget.limits
-    readings: dict[str, AnyReading] = {figure: NotMeasured(reason) for figure in limits}
+    readings: dict[str, FigureReading] = {figure: NotMeasured(reason) for figure in limits}
     verdicts = judge(limits, readings)
     return Measurement(
         nodeid=reports.encodable(item.nodeid),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import AnyReading, Limit, Reading, Verdict
+from pytest_tfmem.figures import AnyReading, Limit, Reading, Verdict, each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytest_tfmem.figures import FigureReading
 
 # The worst first. What was not measured may be over, and nobody knows; a waived excess is known, and has a date.
 # So a test with both counts as not measured: a waiver must not make the missing figure look settled.
@@ -16,17 +18,21 @@ _WORST_FIRST: tuple[Verdict, ...] = ("over", "not-measured", "waived", "near", "
 _NEAR_TENTHS = 9
 
 
-def judge(limits: Mapping[str, Limit], readings: Mapping[str, AnyReading]) -> dict[str, Verdict]:
-    """The verdict on each figure that has a limit.
+def judge(limits: Mapping[str, Limit], readings: Mapping[str, FigureReading]) -> dict[str, Verdict]:
+    """The verdict on each figure that has a limit; of a figure per GPU, the worst of those on each.
 
     A reading is judged by its bytes, whatever its exactness: a lower bound that is within its limit is "ok" though
     the peak may have been higher by the reading's error, and an upper bound that is over is "over" though the peak
     may have been lower. Who reads the verdict has the reading beside it, and that says so.
     """
-    return {figure: _verdict(limit, readings.get(figure)) for figure, limit in limits.items()}
+    return {
+        figure: _worst({verdict_on(limit, one) for one in each(readings.get(figure))}, otherwise="not-measured")
+        for figure, limit in limits.items()
+    }
 
 
-def _verdict(limit: Limit, reading: AnyReading | None) -> Verdict:
+def verdict_on(limit: Limit, reading: AnyReading) -> Verdict:
+    """The verdict on one reading that has this limit."""
     if not isinstance(reading, Reading):
         return "not-measured"
     if reading.bytes > limit.bytes:
@@ -39,8 +45,11 @@ def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
 
     "unlimited" if there are none: without a limit nothing was judged, and that is not "ok".
     """
-    given = set(verdicts.values())
-    return next((verdict for verdict in _WORST_FIRST if verdict in given), "unlimited")
+    return _worst(set(verdicts.values()), otherwise="unlimited")
+
+
+def _worst(given: set[Verdict], *, otherwise: Verdict) -> Verdict:
+    return next((verdict for verdict in _WORST_FIRST if verdict in given), otherwise)
 
 
 def breaches(verdicts: Mapping[str, Verdict], limits: Mapping[str, Limit]) -> list[str]:

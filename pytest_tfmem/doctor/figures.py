@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.doctor.diagnosis import FigureCheck
-from pytest_tfmem.figures import DEVICE_FIGURES, FIGURES, Reading
+from pytest_tfmem.figures import DEVICE_FIGURES, FIGURES, NotMeasured, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_tfmem.figures import AnyReading
+    from pytest_tfmem.figures import FigureReading
 
 _NOT_YET = "this version does not measure it"
 _HELP = {
@@ -19,12 +19,12 @@ _HELP = {
 }
 
 
-def figure_checks(readings: Mapping[str, AnyReading]) -> list[FigureCheck]:
+def figure_checks(readings: Mapping[str, FigureReading]) -> list[FigureCheck]:
     """One for every figure there is. Without a reading, as when the trial came to nothing, none is measured."""
     return [_figure(figure, counts, readings.get(figure)) for figure, counts in FIGURES.items()]
 
 
-def _figure(figure: str, counts: str, reading: AnyReading | None) -> FigureCheck:
+def _figure(figure: str, counts: str, reading: FigureReading | None) -> FigureCheck:
     help_ = _HELP.get(figure, "")
     if not isinstance(reading, Reading):
         return FigureCheck(figure=figure, counts=counts, measured=False, reason=_reason(figure, reading), help=help_)
@@ -39,7 +39,7 @@ def _figure(figure: str, counts: str, reading: AnyReading | None) -> FigureCheck
     )
 
 
-def _reason(figure: str, reading: AnyReading | None) -> str:
+def _reason(figure: str, reading: FigureReading | None) -> str:
     if figure in DEVICE_FIGURES:
         return _NOT_YET  # not the reading's "no GPU": with one it would not be measured, either
-    return "the trial came to no reading" if reading is None or isinstance(reading, Reading) else reading.not_measured
+    return reading.not_measured if isinstance(reading, NotMeasured) else "the trial came to no reading"

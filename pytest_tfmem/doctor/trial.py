@@ -19,7 +19,7 @@ from pytest_tfmem.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_tfmem.figures import AnyReading, Measurement
+    from pytest_tfmem.figures import FigureReading, Measurement
 
 HELD_BYTES = 64 << 20
 _MOST_BESIDE_BYTES = 16 << 20  # what else a test that does nothing else may take
@@ -59,7 +59,7 @@ class Trial:
     """What came of the trial: what is to be said of it, and the readings of the test that kept to its limit."""
 
     checks: list[Check]
-    readings: Mapping[str, AnyReading]
+    readings: Mapping[str, FigureReading]
 
 
 def run_trial() -> Trial:

@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_tfmem.figures import Phase, PhaseMarks
 from pytest_tfmem.isolate.runtime import Runtime
+from pytest_tfmem.measure.devices import DeviceMarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,9 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     `test_id` is the test's id as it was collected, before any plugin renamed it; it is the `ordinal`-th of that
     id in its file. `workerinput` is that of the xdist worker that the controller is, if it is one.
-    Bytes are text as the system has it (os.fsencode): a folder's name need not be UTF-8.
+    Bytes are text as the system has it (os.fsencode): a folder's name need not be UTF-8. `visible_devices` is what
+    CUDA_VISIBLE_DEVICES is to say from now on, None to leave it as it is. `warm_up` is how often the test's body is
+    called before its call is measured; `profiled` asks for the profiler's events to be added up.
     """
 
     test_id: str
@@ -40,6 +43,9 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     basetemp: bytes
     workerinput: dict[str, Any] | None
     runtime: Runtime
+    visible_devices: str | None = None
+    warm_up: int = 0
+    profiled: bool = False
 
 
 class Warm(msgspec.Struct, frozen=True, tag=True):
@@ -117,11 +123,17 @@ class PhaseBegun(msgspec.Struct, frozen=True, tag=True):
 
 
 class PhaseOver(msgspec.Struct, frozen=True, tag=True):
-    """Child to controller: a phase is over; `passed` if it raised nothing. The child waits for Judged."""
+    """Child to controller: a phase is over; `passed` if it raised nothing. The child waits for Judged.
+
+    `devices` are None where no framework was loaded that could use one. `out_of_memory`: what a device allocator has
+    refused in this phase, a sentence for the user.
+    """
 
     phase: Phase
     marks: PhaseMarks
     passed: bool
+    devices: DeviceMarks | None = None
+    out_of_memory: str = ""
 
 
 class Reported(msgspec.Struct, frozen=True, tag=True):

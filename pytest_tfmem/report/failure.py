@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from pytest_tfmem.errors import one_line
-from pytest_tfmem.figures import PHASES, Reading
+from pytest_tfmem.figures import PHASES, NotMeasured, Reading, each, greatest
 from pytest_tfmem.report.layout import GAP, align, pad, plain, wrap
 from pytest_tfmem.report.sizes import format_apart, format_excess
 from pytest_tfmem.report.waivers import ceiling, waiver_text
@@ -18,7 +18,7 @@ from pytest_tfmem.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_tfmem.figures import AnyReading, Limit, Phase, Verdict
+    from pytest_tfmem.figures import FigureReading, Limit, Phase, Verdict
 
 _WIDTH = 79  # of a terminal of 80 columns
 _NARROWEST = 27  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
@@ -26,7 +26,7 @@ _PHASE_COLUMNS = {"peak rss": "rss_bytes", "growth": "rss_growth_bytes", "anon":
 
 
 def breach_text(
-    readings: Mapping[str, AnyReading],
+    readings: Mapping[str, FigureReading],
     limits: Mapping[str, Limit],
     verdicts: Mapping[str, Verdict],
     phases: Mapping[Phase, dict[str, int | float]],
@@ -47,12 +47,12 @@ def breach_text(
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def breach_sentence(readings: Mapping[str, AnyReading], limits: Mapping[str, Limit], *, over: Sequence[str]) -> str:
+def breach_sentence(readings: Mapping[str, FigureReading], limits: Mapping[str, Limit], *, over: Sequence[str]) -> str:
     """`memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)`, for each figure in `over`.
 
     A figure that fails the test because it was not measured is in a clause of its own.
     """
-    read = {figure: readings.get(figure) for figure in over}
+    read = {figure: greatest(readings.get(figure)) or readings.get(figure) for figure in over}
     exceeded = [_breach(name, used.bytes, limits[name]) for name, used in read.items() if isinstance(used, Reading)]
     missing = [f"{name} not measured ({_reason(why)})" for name, why in read.items() if not isinstance(why, Reading)]
     clauses = (("memory budget exceeded: ", exceeded), ("memory budget not judged: ", missing))
@@ -67,7 +67,7 @@ def _breach(figure: str, reading: int, limit: Limit) -> str:
 
 
 def _figure_lines(
-    readings: Mapping[str, AnyReading], limits: Mapping[str, Limit], verdicts: Mapping[str, Verdict]
+    readings: Mapping[str, FigureReading], limits: Mapping[str, Limit], verdicts: Mapping[str, Verdict]
 ) -> list[str]:
     figures = [figure for figure in {**readings, **limits} if figure in limits or _is_read(readings[figure])]
     rows = [_figure_row(figure, readings.get(figure), limits.get(figure), verdicts.get(figure)) for figure in figures]
@@ -75,11 +75,11 @@ def _figure_lines(
     return [*table, *_unread_lines({figure: readings[figure] for figure in readings if figure not in figures})]
 
 
-def _is_read(reading: AnyReading) -> bool:
-    return isinstance(reading, Reading)
+def _is_read(reading: FigureReading) -> bool:
+    return greatest(reading) is not None
 
 
-def _unread_lines(readings: Mapping[str, AnyReading]) -> Iterator[str]:
+def _unread_lines(readings: Mapping[str, FigureReading]) -> Iterator[str]:
     """Figures that were not measured and have no limit, together by reason: they matter to nobody here."""
     by_reason: dict[str, list[str]] = {}
     for figure, reading in readings.items():
@@ -89,16 +89,17 @@ def _unread_lines(readings: Mapping[str, AnyReading]) -> Iterator[str]:
 
 
 def _figure_row(
-    figure: str, reading: AnyReading | None, limit: Limit | None, verdict: Verdict | None
+    figure: str, reading: FigureReading | None, limit: Limit | None, verdict: Verdict | None
 ) -> tuple[str, ...]:
     allowed = format_size(limit.bytes) if limit else "-"
     word = _verdict_word(limit, verdict)
-    if not isinstance(reading, Reading):
+    most = greatest(reading)
+    if most is None:
         return figure, "-", allowed, word, f"not measured: {_reason(reading)}"
-    used = format_size(reading.bytes)
+    used = format_size(most.bytes)
     if limit:
-        used, allowed = format_apart(reading.bytes, limit.bytes)
-    return figure, used, allowed, word, how_good(reading)
+        used, allowed = format_apart(most.bytes, limit.bytes)
+    return figure, used, allowed, word, how_good(most)
 
 
 def how_good(reading: Reading) -> str:
@@ -116,8 +117,9 @@ def _largest_error(reading: Reading) -> str:
     return f", {side} by at most {format_size(reading.error_bytes)}"
 
 
-def _reason(reading: AnyReading | None) -> str:
-    return "no reading" if reading is None or isinstance(reading, Reading) else one_line(reading.not_measured)
+def _reason(reading: FigureReading | None) -> str:
+    unread = [one for one in each(reading) if isinstance(one, NotMeasured)]
+    return one_line(unread[0].not_measured) if unread else "no reading"
 
 
 def _verdict_word(limit: Limit | None, verdict: Verdict | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pytest_tfmem.figures import Reading
+from pytest_tfmem.figures import NotMeasured, each, greatest
 from pytest_tfmem.report.waivers import ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_tfmem.figures import Limit, Measurement
+    from pytest_tfmem.figures import Limit, Measurement, Reading
 
 Standing = Literal["over", "warn", "xfail", "waived", "near", "ok", "not measured"]
 
@@ -70,8 +70,9 @@ def _judge(test: Measurement, figure: str, limit: Limit) -> Judged:
     verdict = test.verdicts.get(figure)
     judged = Judged(nodeid=test.nodeid, figure=figure, limit=limit, standing="not measured", notes=tuple(test.notes))
     # A limit counts as judged only with both a reading and a verdict: what was not measured is not green.
-    if isinstance(reading, Reading) and verdict in {"over", "waived", "near", "ok"}:
-        return replace(judged, reading=reading, standing=_standing(verdict, limit, test))
+    most = greatest(reading)
+    if most is not None and verdict in {"over", "waived", "near", "ok"}:
+        return replace(judged, reading=most, standing=_standing(verdict, limit, test))
     return replace(judged, reason=_reason(test, figure))
 
 
@@ -85,7 +86,7 @@ def _standing(verdict: Standing, limit: Limit, test: Measurement) -> Standing:
 
 
 def _reason(test: Measurement, figure: str) -> str:
-    reading = test.readings.get(figure)
-    if reading is not None and not isinstance(reading, Reading):
-        return reading.not_measured or "no reason given"
+    unread = [one for one in each(test.readings.get(figure)) if isinstance(one, NotMeasured)]
+    if unread:
+        return unread[0].not_measured or "no reason given"
     return test.unmeasured or test.died or "no reading"

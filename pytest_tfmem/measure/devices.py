@@ -1,0 +1,79 @@
+"""What a test's process says of the devices that it has used, as its marks say it of the host's memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU, or a part of one, as the CUDA of one process sees it.
+
+    `ordinal`: its place among the visible devices. `uuid`: "GPU-..." or "MIG-...", by which the driver knows it too.
+    `pci_bus_id`: "0000:01:00.0". `total_bytes`: its memory. `has_pools`: it can allocate in stream order, which
+    TensorFlow's cuda_malloc_async needs.
+    """
+
+    ordinal: int
+    uuid: str
+    pci_bus_id: str
+    name: str
+    total_bytes: int
+    compute_capability: tuple[int, int]
+    has_pools: bool
+
+
+class AllocatorMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """What a framework's allocator of one logical device says at one moment, in bytes.
+
+    `device`: the framework's name of it, such as "GPU:0". `card`: uuid of the GPU that it is on, empty for a CPU's or
+    where it could not be told. `allocator`: its kind, "cuda_malloc_async", "growth", "bfc", "cuda_malloc",
+    "memory_guard", "cpu_bfc", "torch", ... `limit`: the most that it may hold, None where nothing limits it.
+    `in_use`: now; `peak`: most since the last reset if `since_reset`, else since the process began; `reserved_peak`:
+    most that its pool had taken from the driver, where the framework says so. `why_not`: why it has no numbers.
+    """
+
+    framework: str
+    device: str
+    card: str
+    allocator: str
+    limit: int | None = None
+    in_use: int = 0
+    peak: int = 0
+    reserved_peak: int | None = None
+    since_reset: bool = True
+    why_not: str = ""
+
+
+class PoolMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """High-water marks of a GPU's default memory pool since their reset, in bytes (cuMemPoolGetAttribute)."""
+
+    card: str
+    reserved_peak: int
+    used_peak: int
+
+
+class TensorPeak(msgspec.Struct, frozen=True, kw_only=True):
+    """What the profiler's events add up to for one allocator, in bytes.
+
+    `requested`: most that was requested at once; `charged`: most that the allocator counted for it, its own peak.
+    """
+
+    device: str
+    card: str
+    requested: int
+    charged: int
+
+
+class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process says of its devices at the end of a phase.
+
+    `cards`: the GPUs on which it has a context. `allocators`: of every logical device whose framework is up. `peaks`:
+    the profiler's, at the end of a profiled run. `problem`: what is in force though something else was asked for, a
+    sentence for the user.
+    """
+
+    cards: list[Card] = []
+    allocators: list[AllocatorMarks] = []
+    pools: list[PoolMarks] = []
+    peaks: list[TensorPeak] = []
+    problem: str = ""
