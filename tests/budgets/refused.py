@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FIGURES = "the figures are rss, rss_growth, rss_anon, rss_tree, gpu, gpu_reserved, gpu_footprint, cpu_tensors"
+from pytest_tfmem.figures import FIGURES as KNOWN
+
+FIGURES = f"the figures are {', '.join(KNOWN)}"
 SIZE = "write bytes or a number and a unit, such as '512 MiB'"
 
 ENTRY = "version: 1\nbudgets:\n  - test: tests/a.py\n"

@@ -13,7 +13,7 @@ from pytest_tfmem.units import parse_size
 from tests.strategies import figures, levels, written_sizes
 
 WHERE = "tests/test_a.py:7"
-FIGURES = "rss, rss_growth, rss_anon, rss_tree, gpu, gpu_reserved, gpu_footprint, cpu_tensors"
+FIGURES = "rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved, gpu_footprint, cpu_tensors"
 SIZE = "write bytes or a number and a unit, such as '512 MiB'"
 
 

@@ -168,6 +168,7 @@ def test_device_figures_that_are_not_measured_say_why():
     assert read.keys() == DEVICE_FIGURES.keys()
     assert {figure: reading.not_measured for figure, reading in read.items()} == {
         "gpu": "no GPU",
+        "gpu_tensors": "no GPU",
         "gpu_reserved": "no GPU",
         "gpu_footprint": "no GPU",
         "cpu_tensors": "not asked for",
