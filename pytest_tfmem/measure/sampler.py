@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass, field
 
-from pytest_tfmem.figures import Timeline
+from pytest_tfmem.figures import Checkpoint, GpuTimeline, Timeline
 from pytest_tfmem.measure.host import HAS_PROC, parse_status
 
 MOST_POINTS = 200
 LARGEST_CPU_SHARE = 0.009  # 1 % is promised; what is spent after the last look at the clock is not seen
+
+
+@dataclass
+class _Point:
+    """The most that was held in one stretch of time: by the process tree, and by GPU what was said of each."""
+
+    seconds: float
+    tree: int
+    gpus: dict[str, int] = field(default_factory=dict)
+
+    def take_in(self, other: _Point) -> None:
+        self.tree = max(self.tree, other.tree)
+        for device, size in other.gpus.items():
+            self.gpus[device] = max(size, self.gpus.get(device, 0))
 
 
 class Samples:
@@ -27,7 +42,10 @@ class Samples:
         self.anon_peak: int | None = None
         self.before_setup: int | None = None
         self._counts = True
-        self._points: list[tuple[float, int]] = []
+        self._points: list[_Point] = []
+        self._gpus: dict[str, int] = {}  # said since the last sample
+        self._gpu_sources: dict[str, str] = {}
+        self._checkpoints: list[Checkpoint] = []
         self._merged = 1  # samples in each point but the last
         self._in_last = 0
 
@@ -42,7 +60,8 @@ class Samples:
 
     def add(self, seconds: float, *, own_peak: int, anon: int | None, tree: int) -> None:
         """One sample, `seconds` after the process was started."""
-        self._add_point(seconds, tree)
+        self._add_point(_Point(seconds, tree, self._gpus))
+        self._gpus = {}
         if not self._counts:
             return
         self.count += 1
@@ -51,29 +70,43 @@ class Samples:
         if anon is not None:
             self.anon_peak = max(self.anon_peak or 0, anon)
 
+    def add_gpu(self, device: str, size: int, *, source: str) -> None:
+        """What a GPU held just now, in bytes: part of the sample to come. `source`: whose bytes, and by what."""
+        self._gpus[device] = max(size, self._gpus.get(device, 0))
+        self._gpu_sources[device] = source
+
+    def checkpoint(self, name: str, seconds: float) -> None:
+        """A moment with a name, `seconds` after the process was started."""
+        self._checkpoints.append(Checkpoint(name=name, seconds=round(seconds, 3)))
+
     def timeline(self) -> Timeline | None:
         """The points kept: each is the most that its stretch of time held. None if nothing was seen."""
         if not self._points:
             return None
         return Timeline(
-            seconds=[round(seconds, 3) for seconds, _ in self._points],
-            rss_tree_bytes=[size for _, size in self._points],
+            seconds=[round(point.seconds, 3) for point in self._points],
+            rss_tree_bytes=[point.tree for point in self._points],
+            gpus=[
+                GpuTimeline(device=device, source=source, bytes=[point.gpus.get(device) for point in self._points])
+                for device, source in self._gpu_sources.items()
+            ],
+            checkpoints=list(self._checkpoints),
         )
 
-    def _add_point(self, seconds: float, tree: int) -> None:
+    def _add_point(self, point: _Point) -> None:
         if self._points and self._in_last < self._merged:
-            began, most = self._points[-1]
-            self._points[-1] = (began, max(most, tree))
+            self._points[-1].take_in(point)
             self._in_last += 1
             return
         if len(self._points) == MOST_POINTS:
             self._halve()
-        self._points.append((seconds, tree))
+        self._points.append(point)
         self._in_last = 1
 
     def _halve(self) -> None:
-        pairs = zip(self._points[::2], self._points[1::2], strict=True)
-        self._points = [(first[0], max(first[1], second[1])) for first, second in pairs]
+        for first, second in zip(self._points[::2], self._points[1::2], strict=True):
+            first.take_in(second)
+        del self._points[1::2]
         self._merged *= 2
 
 
@@ -92,6 +125,10 @@ class Sampler:
         """How long until the next sample is due; 0 if it is. To be asked just before waiting."""
         self._cpu_at_wait = time.thread_time()
         return max(0.0, self._due_at - time.monotonic())
+
+    def checkpoint(self, name: str) -> None:
+        """Give this moment a name on the timeline."""
+        self.samples.checkpoint(name, time.monotonic() - self._began)
 
     def sample_if_due(self) -> None:
         if time.monotonic() >= self._due_at:

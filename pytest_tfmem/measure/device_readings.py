@@ -1,0 +1,139 @@
+"""From what a test's process said of its devices to readings: which number is which figure, and how good it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_tfmem.figures import DEVICE_FIGURES, PHASES, NotMeasured, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_tfmem.figures import AnyReading, FigureReading, Phase
+    from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks, TensorPeak
+
+NO_FRAMEWORK = "the test imported no framework that uses a GPU"
+NO_DEVICE = "the test used no GPU"
+_NO_CPU_TENSORS = "TensorFlow does not count them unless tf_runtime(cpu_allocator='bfc') says so"
+_ROUNDS_UP = "{allocator} rounds up: gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted"
+_BFC = ("growth", "bfc", "memory_guard")
+_CPU = "CPU"
+
+
+class _Logical(NamedTuple):
+    """A logical device of a framework: its allocator is the same through all phases."""
+
+    framework: str
+    device: str
+    card: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.card} ({self.device})" if self.card else self.device
+
+
+def unmeasured_devices(reason: str) -> dict[str, FigureReading]:
+    """The device figures, none of them measured."""
+    return dict.fromkeys(DEVICE_FIGURES, NotMeasured(reason))
+
+
+def device_readings(
+    phases: Mapping[Phase, DeviceMarks | None],
+    *,
+    footprint: FigureReading,
+    tensors: Sequence[TensorPeak] | str,
+    no_gpu: str = "",
+) -> dict[str, FigureReading]:
+    """Readings of every device figure of a test that has reached the end of the phases given.
+
+    A phase's marks are None where no framework was loaded. `footprint`: what the driver said of the process.
+    `tensors`: what a profiled run of the test added up to, or why there was none, empty where nobody asked. `no_gpu`:
+    why nothing of a GPU is measured here, if so.
+    """
+    found = [marks for phase in PHASES if (marks := phases.get(phase)) is not None]
+    logical = _by_device(found)
+    gpus = {one: marks for one, marks in logical.items() if not one.device.startswith(_CPU)}
+    readings: dict[str, FigureReading] = {"cpu_tensors": _cpu_tensors(logical)}
+    if no_gpu or not gpus:
+        reason = no_gpu or (NO_DEVICE if found else NO_FRAMEWORK)
+        return {figure: readings.get(figure, NotMeasured(reason)) for figure in DEVICE_FIGURES}
+    readings["gpu"] = [_in_use(one, marks) for one, marks in gpus.items()]
+    readings["gpu_tensors"] = [_requested(one, marks, tensors) for one, marks in gpus.items()]
+    readings["gpu_reserved"] = [_reserved(one, marks, found, footprint) for one, marks in gpus.items()]
+    readings["gpu_footprint"] = footprint
+    return {figure: readings[figure] for figure in DEVICE_FIGURES}
+
+
+def allocator_in_force(phases: Mapping[Phase, DeviceMarks | None]) -> str:
+    """TensorFlow's GPU allocator, by name; empty where it has made no GPU device."""
+    marks = [one for devices in phases.values() if devices for one in devices.allocators]
+    return next((one.allocator for one in marks if one.framework == "tensorflow" and one.device[:3] == "GPU"), "")
+
+
+def _by_device(found: Sequence[DeviceMarks]) -> dict[_Logical, list[AllocatorMarks]]:
+    devices: dict[_Logical, list[AllocatorMarks]] = {}
+    for marks in found:
+        for one in marks.allocators:
+            devices.setdefault(_Logical(one.framework, one.device, one.card), []).append(one)
+    return devices
+
+
+def _in_use(device: _Logical, marks: Sequence[AllocatorMarks]) -> AnyReading:
+    read = [one for one in marks if not one.why_not]
+    if not read:
+        return NotMeasured(marks[-1].why_not, device.label)
+    peak = max(read, key=lambda one: one.peak)
+    source = f"{peak.allocator} ({device.framework})"
+    if not peak.since_reset:
+        source += ", since the process began"
+    # BFC counts whole chunks, up to twice what was requested, as its history has it.
+    exact = peak.since_reset and peak.allocator not in _BFC
+    return Reading(
+        bytes=peak.peak, exactness="exact" if exact else "upper-bound", source=source, device=device.label
+    )
+
+
+def _requested(device: _Logical, marks: Sequence[AllocatorMarks], tensors: Sequence[TensorPeak] | str) -> AnyReading:
+    allocator = marks[-1].allocator
+    if allocator == "cuda_malloc_async":
+        return _in_use(device, marks)
+    if isinstance(tensors, str):
+        return NotMeasured(tensors or _ROUNDS_UP.format(allocator=allocator), device.label)
+    peak = next((one for one in tensors if (one.device, one.card) == (device.device, device.card)), None)
+    if peak is None:
+        return NotMeasured("the profiled run allocated nothing on it", device.label)
+    return Reading(
+        bytes=peak.requested, exactness="exact", source="events of a second, profiled run", device=device.label
+    )
+
+
+def _reserved(
+    device: _Logical, marks: Sequence[AllocatorMarks], found: Sequence[DeviceMarks], footprint: FigureReading
+) -> AnyReading:
+    allocator = marks[-1].allocator
+    pools = [pool.reserved_peak for devices in found for pool in devices.pools if pool.card == device.card]
+    told = [one.reserved_peak for one in marks if one.reserved_peak is not None]
+    if told:
+        return Reading(bytes=max(told), exactness="exact", source=f"{allocator}'s own count", device=device.label)
+    if allocator == "cuda_malloc_async" and pools:
+        return Reading(
+            bytes=max(pools), exactness="exact", source="high mark of the driver's pool", device=device.label
+        )
+    whole = [one for one in footprint if _is_of(one, device)] if isinstance(footprint, list) else []
+    if whole and isinstance(whole[0], Reading):
+        source = f"{whole[0].source}: the CUDA context is in it too"
+        return Reading(bytes=whole[0].bytes, exactness="upper-bound", source=source, device=device.label)
+    return NotMeasured(f"{allocator} does not say what it reserves, and gpu_footprint was not measured", device.label)
+
+
+def _is_of(reading: AnyReading, device: _Logical) -> bool:
+    return bool(device.card) and (reading.device or "").startswith(device.card)
+
+
+def _cpu_tensors(logical: Mapping[_Logical, list[AllocatorMarks]]) -> FigureReading:
+    cpus = [marks for one, marks in logical.items() if one.device.startswith(_CPU)]
+    read = [one for marks in cpus for one in marks if not one.why_not]
+    if not read:
+        return NotMeasured(cpus[0][0].why_not if cpus else _NO_CPU_TENSORS)
+    peak = max(one.peak for one in read)
+    return Reading(bytes=peak, exactness="upper-bound", source="TensorFlow's CPU allocator (bfc)")
