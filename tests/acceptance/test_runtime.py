@@ -64,6 +64,111 @@ def test_marks_of_a_parameter_are_closer_than_those_of_its_function(project):
     assert ran.notes_of_children() == ["true", "false"]
 
 
+LISTS = """
+    import unittest
+
+    def allocator(): return "growth" if os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH") == "true" else "other"
+    lists = pytest.mark.tf_runtime(allocator=["growth", "bfc"])
+    pytestmark = pytest.mark.tf_runtime(allocator=["cuda_malloc", "growth"])
+
+    def test_of_the_module(): note(f"module {allocator()}")
+
+    @lists
+    class TestOfClass:
+        def test_it(self): note(f"class {allocator()}")
+
+        @pytest.mark.tf_runtime(intra_op_threads=1)
+        def test_closer_without(self): note(f"closer {allocator()} {os.environ['TF_NUM_INTRAOP_THREADS']}")
+
+        @pytest.mark.tf_runtime(allocator="growth")
+        def test_closer_with(self): note(f"one {allocator()}")
+
+    @pytest.mark.tf_runtime(allocator=[])
+    def test_empty(): note("never")
+
+    @pytest.mark.tf_runtime(allocator=["growth", "growth"])
+    def test_twice(): note("never")
+
+    @pytest.mark.tf_runtime(allocator=["growth", "bfg", 3])
+    def test_unknown(): note(f"known {allocator()}")
+
+    @lists
+    @pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.tf_runtime(allocator="growth"))])
+    def test_of_parameters(number): note(f"parameter {number} {allocator()}")
+
+    class Old(unittest.TestCase):
+        def test_method(self): note("never")
+"""
+
+
+def test_the_closest_list_makes_tests_and_one_that_cannot_is_an_error_of_its_test_alone(project):
+    project.write("test_it.py", LISTS)
+    ran = project.run()
+    assert ran.outcomes == {
+        "test_of_the_module[cuda_malloc]": "passed",
+        "test_of_the_module[growth]": "passed",
+        "test_it[growth]": "passed",
+        "test_it[bfc]": "passed",
+        "test_closer_without[growth]": "passed",
+        "test_closer_without[bfc]": "passed",
+        "test_closer_with": "passed",
+        "test_empty": "error",
+        "test_twice": "error",
+        "test_unknown[growth]": "passed",
+        "test_unknown[bfg]": "error",
+        "test_unknown[3]": "error",
+        "test_of_parameters[1-growth]": "passed",
+        "test_of_parameters[1-bfc]": "passed",
+        "test_of_parameters[2-growth]": "passed",
+        "test_of_parameters[2-bfc]": "error",
+        "test_method": "error",
+    }
+    assert ran.notes_of_children() == [
+        *("module other", "module growth", "class growth", "class other"),
+        *("closer growth 1", "closer other 1", "one growth", "known growth"),
+        *("parameter 1 growth", "parameter 1 other", "parameter 2 growth"),
+    ]
+    for said in (
+        "allocator=[]) names no allocator; name some of",
+        "allocator=['growth', 'growth']) names growth twice; name each once",
+        "tf_runtime(allocator='bfg') is not possible; allocator is one of",
+        "a list makes this a test of 'bfc', and the mark of a parameter asks for another ('growth')",
+        "allocator=['cuda_malloc', 'growth']) makes one test of each, which can be done only of a function",
+    ):
+        assert said in ran.text
+
+
+IGNORED = """
+    @budget(rss="16 GiB")
+    def test_under_it(): note("never")
+
+    @pytest.mark.tf_runtime(allocator="growth")
+    def test_with_its_own(): note(os.environ["TF_FORCE_GPU_ALLOW_GROWTH"])
+
+    @pytest.mark.tf_runtime(env={"TF_FORCE_GPU_ALLOW_GROWTH": "Yes"})
+    def test_with_a_mistake_of_its_own(): note("never")
+
+    def test_not_measured(): note("in pytest")
+"""
+
+
+def test_a_variable_that_tensorflow_would_ignore_is_an_error_of_each_test_under_it(project, monkeypatch):
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "TRUE")
+    project.write("test_it.py", IGNORED)
+    ran = project.run()
+    assert ran.outcomes == {
+        "test_under_it": "error",
+        "test_with_its_own": "passed",
+        "test_with_a_mistake_of_its_own": "error",
+        "test_not_measured": "passed",
+    }
+    assert ran.notes == ["true", "in pytest"]
+    told = "TensorFlow ignores TF_FORCE_GPU_ALLOW_GROWTH="
+    assert f"pytest's environment: {told}'TRUE' without a word; did you mean 'true'? It knows true, false" in ran.text
+    assert f"test_it.py:12: tf_runtime(env=...): {told}'Yes' without a word; it knows true, false" in ran.text
+    assert "never" not in project.run("--no-tfmem").notes_of_children()
+
+
 def test_a_limit_of_a_gpu_that_is_not_there_is_not_measured_and_fails_only_where_one_is_required(project):
     project.write(
         "test_it.py",
