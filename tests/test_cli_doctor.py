@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -15,10 +16,12 @@ from pytest_tfmem.doctor import gpu, machine, page, software
 from pytest_tfmem.doctor.diagnosis import Check, Diagnosis
 from pytest_tfmem.doctor.figures import figure_checks
 from pytest_tfmem.doctor.project import project_checks
-from pytest_tfmem.figures import FIGURES, HOST_FIGURES
+from pytest_tfmem.doctor.rungs import Rung
+from pytest_tfmem.figures import FIGURES, GPU_FIGURES, HOST_FIGURES
 from pytest_tfmem.history.environment import Environment, describe_environment
 from pytest_tfmem.isolate.fitness import why_no_forkserver
 from pytest_tfmem.measure.host import peak_error_bytes
+from pytest_tfmem.measure.nvml import gpu_names
 
 GIB = 1 << 30
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="what is tried is Linux's")
@@ -122,8 +125,34 @@ def test_tests_that_are_not_measured_are_no_success(tmp_path):
 def test_every_figure_is_answered_for(told):
     figures = {figure["figure"]: figure for figure in told["figures"]}
     assert list(figures) == list(FIGURES)
-    assert {figure for figure, told_of in figures.items() if told_of["measured"]} == set(HOST_FIGURES)
-    assert figures["gpu"]["reason"] == "this version does not measure it"
+    tensors = {"cpu_tensors"} if importlib.util.find_spec("tensorflow") else set()
+    gpu_figures = set(GPU_FIGURES) if gpu_names() else set()
+    assert {figure for figure, told_of in figures.items() if told_of["measured"]} == {
+        *HOST_FIGURES,
+        *tensors,
+        *gpu_figures,
+    }
+
+
+def test_without_a_gpu_its_figures_are_said_to_want_one():
+    figures = {check.figure: check for check in figure_checks({})}
+    assert {figures[figure].reason for figure in GPU_FIGURES} == {"no GPU"}
+    assert "fails the test with --tfmem-gpu=require" in figures["gpu"].help
+
+
+def test_the_figures_of_a_gpu_are_told_with_their_rungs():
+    footprint = Rung(figure="gpu_footprint", said="no", reason="the driver is too old", help="a newer one")
+    exact = Rung(figure="gpu", said="yes", exactness="exact", source="cuda_malloc_async (tensorflow)")
+    figures = {check.figure: check for check in figure_checks({}, {"gpu": exact, "gpu_footprint": footprint})}
+    assert (figures["gpu"].measured, figures["gpu"].exactness) == (True, "exact")
+    assert (figures["gpu_footprint"].reason, figures["gpu_footprint"].help) == ("the driver is too old", "a newer one")
+
+
+@pytest.mark.parametrize(("installed", "measured"), [(None, False), (True, True)])
+def test_tensors_on_the_cpu_are_counted_where_tensorflow_is(monkeypatch, installed, measured):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: installed)
+    check = figure_checks({})[-1]
+    assert (check.figure, check.measured) == ("cpu_tensors", measured)
 
 
 @linux_only
@@ -135,7 +164,7 @@ def test_a_figure_is_told_with_its_counter_and_its_largest_error(told):
 
 
 def test_without_a_trial_no_figure_is_measured():
-    assert not any(check.measured for check in figure_checks({}))
+    assert not any(check.measured for check in figure_checks({}) if check.figure in HOST_FIGURES)
 
 
 # The machine
@@ -209,6 +238,9 @@ def _nvml(**changes):
         "nvmlDeviceGetCount": lambda: 1,
         "nvmlDeviceGetHandleByIndex": lambda index: index,
         "nvmlDeviceGetName": lambda _: b"NVIDIA H200",
+        "nvmlDeviceGetUUID": lambda _: "GPU-1",
+        "nvmlDeviceGetPciInfo": lambda _: SimpleNamespace(busId=b"00000000:0A:00.0"),
+        "nvmlDeviceGetMigMode": lambda _: [0, 0],
         "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=140 * GIB),
         "nvmlDeviceGetComputeRunningProcesses_v3": None,
     }
@@ -220,30 +252,35 @@ def _gpus(monkeypatch, module):
     return gpu.find_gpus()
 
 
-def test_gpus_are_listed_and_said_not_to_be_measured(monkeypatch):
+def test_gpus_that_cuda_does_not_see_are_listed_without_figures(monkeypatch):
     found = _gpus(monkeypatch, _nvml())
-    assert (found.names, found.driver) == (["NVIDIA H200"], "580.1")
-    assert [(check.name, check.said) for check in found.checks] == [
-        ("driver", "NVIDIA 580.1"),
-        ("GPU 0", "NVIDIA H200, 140.00 GiB; its figures are not measured by this version"),
-    ]
+    assert (found.names, found.driver, found.rungs) == (["NVIDIA H200"], "580.1", {})
+    said = [(check.name, check.state, check.said) for check in found.checks if check.name != "CUDA"]
+    assert said[0] == ("driver", "ok", "NVIDIA 580.1")
+    assert said[1][2].startswith("NVIDIA H200, 140.00 GiB, 0000:0a:00.0, GPU-1")
 
 
 def test_a_missing_driver_is_told_from_one_that_does_not_answer(monkeypatch):
     missing = _gpus(monkeypatch, _nvml(nvmlInit=_raises(_NotFoundError())))
     silent = _gpus(monkeypatch, _nvml(nvmlInit=_raises(_NvmlError("Driver/library version mismatch"))))
     assert [(check.state, check.said) for check in missing.checks] == [("ok", "none: no NVIDIA driver is installed")]
-    assert silent.checks[0].said == "the NVIDIA driver does not answer: Driver/library version mismatch"
+    assert silent.checks[0].said == "the driver does not answer: Driver/library version mismatch"
 
 
-def test_a_card_without_memory_of_its_own_is_listed(monkeypatch):
-    found = _gpus(monkeypatch, _nvml(nvmlDeviceGetMemoryInfo=_raises(_NvmlError("Not Supported"))))
-    assert "no memory of its own" in found.checks[-1].said
+def test_a_card_that_does_not_answer_does_not_hide_the_others(monkeypatch):
+    def name(index):
+        if index == 0:
+            raise _NvmlError("GPU is lost")
+        return "NVIDIA H200"
+
+    found = _gpus(monkeypatch, _nvml(nvmlDeviceGetCount=lambda: 2, nvmlDeviceGetName=name))
+    assert found.names == ["NVIDIA H200"]
+    assert "the driver does not answer: GPU is lost" in [check.said for check in found.checks]
 
 
 def test_a_driver_that_fails_half_way_is_noted(monkeypatch):
     found = _gpus(monkeypatch, _nvml(nvmlDeviceGetCount=_raises(_NvmlError("Unknown Error"))))
-    assert found.checks[0].said == "the NVIDIA driver answers in part: Unknown Error"
+    assert found.checks[0].said == "the driver does not answer: Unknown Error"
 
 
 def test_a_module_that_shadows_pynvml_is_named_with_the_way_out(monkeypatch):

@@ -16,13 +16,15 @@ State = Literal["ok", "note", "bad"]
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing looked at. "note": tests are measured all the same, but there is something to know or to gain;
-    "bad": they cannot be measured or judged. `help`: what would mend it, or give more.
+    "bad": they cannot be measured or judged. `help`: what would mend it, or give more. `device`: UUID of the GPU that
+    it is said of.
     """
 
     name: str
     state: State
     said: str
     help: str = ""
+    device: str = ""
 
 
 class FigureCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -25,7 +25,7 @@ def examine() -> Diagnosis:
         works=not _any_bad(trial.checks, of_project),
         version=importlib.metadata.version("pytest-tfmem"),
         trial=trial.checks,
-        figures=figure_checks(trial.readings),
+        figures=figure_checks(trial.readings, gpus.rungs, gpus.why_none),
         machine=machine_checks(environment),
         gpu=gpus.checks,
         software=software_checks(environment),
