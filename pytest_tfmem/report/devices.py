@@ -25,7 +25,8 @@ def out_of_memory_lines(measurements: Sequence[Measurement], *, width: int, comp
         # Who asked for too much on purpose, and went on, has a test that passes.
         markup = {"red" if test.outcome == "failed" else "yellow": True}
         lines.append(Line(f"{_INDENT}{shorten_middle(plain(test.nodeid), width - len(_INDENT))}", markup))
-        texts = wrap(plain(test.out_of_memory), width - 2 * len(_INDENT), indent="")
+        sentence = test.out_of_memory.removeprefix("out of memory on ")  # which is said above
+        texts = wrap(plain(sentence), width - 2 * len(_INDENT), indent="")
         lines += [Line(f"{2 * _INDENT}{text}", markup) for text in texts]
     if len(refused) > len(shown):
         lines.append(Line(f"{_INDENT}and {len(refused) - len(shown)} more tests (-v shows them)", {"yellow": True}))

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_tfmem.report.terminal import summary_lines
 
-REFUSED = "growth refused 512.0 MiB on GPU:0, where 1.20 GiB were in use, of 1.50 GiB that memory_limit allows"
+REFUSED = "GPU:0: 512.0 MiB were asked for, 1.20 GiB were in use of the 1.50 GiB that memory_limit allows"
 
 
 def _lines(tests, *, width=80, verbosity=0):
@@ -15,14 +15,14 @@ def _lines(tests, *, width=80, verbosity=0):
 
 def test_what_a_gpu_refused_has_a_block_of_its_own(measured):
     tests = [
-        measured("tests/test_a.py::test_large", out_of_memory=REFUSED, outcome="failed"),
+        measured("tests/test_a.py::test_large", out_of_memory=f"out of memory on {REFUSED}", outcome="failed"),
         measured("tests/test_a.py::test_step", judged={"gpu": (9 << 20, 7 << 20, "over")}),
     ]
     assert _lines(tests) == [
         "out of memory on the GPU",
         "  tests/test_a.py::test_large",
-        "    growth refused 512.0 MiB on GPU:0, where 1.20 GiB were in use, of 1.50 GiB",
-        "    that memory_limit allows",
+        "    GPU:0: 512.0 MiB were asked for, 1.20 GiB were in use of the 1.50 GiB that",
+        "    memory_limit allows",
         "",
         "        figure    limit  reading  of limit  exactness",
         "over    tests/test_a.py::test_step",
@@ -36,12 +36,14 @@ def test_what_a_gpu_refused_has_a_block_of_its_own(measured):
 
 @pytest.mark.parametrize(("outcome", "colour"), [("failed", "red"), ("passed", "yellow")])
 def test_a_test_that_went_on_after_a_refusal_is_not_red(measured, outcome, colour):
-    lines = summary_lines([measured(out_of_memory=REFUSED, outcome=outcome)], width=160, verbosity=0)
+    lines = summary_lines(
+        [measured(out_of_memory=f"out of memory on {REFUSED}", outcome=outcome)], width=160, verbosity=0
+    )
     assert lines[1].markup == lines[2].markup == {colour: True}
 
 
 def test_of_many_refusals_the_first_ten_are_shown(measured):
-    tests = [measured(f"test_a.py::test_{at}", out_of_memory=REFUSED) for at in range(12)]
+    tests = [measured(f"test_a.py::test_{at}", out_of_memory=f"out of memory on {REFUSED}") for at in range(12)]
     shown = _lines(tests, width=160)
     assert sum(REFUSED in line for line in shown) == 10
     assert "  and 2 more tests (-v shows them)" in shown
