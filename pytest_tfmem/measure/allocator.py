@@ -9,8 +9,6 @@ from pytest_tfmem.measure.cuda import CardsHere, cards_here, read_pools, reset_p
 from pytest_tfmem.measure.devices import DeviceMarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_tfmem.measure.devices import AllocatorMarks
 
 FRAMEWORKS = ("tensorflow", "jax", "torch")
@@ -47,9 +45,8 @@ class DeviceReader:
 
     def reset(self) -> None:
         """Set the peaks of allocators and pools to what they hold now: to be called where a phase begins."""
-        for reader in self._up():
-            reader.reset()
-        self._why_not_reset = reset_pools(cards_here().used)
+        problems = [self._reset(framework) for framework in _imported()]
+        self._why_not_reset = next(filter(None, problems), "") or reset_pools(cards_here().used)
 
     def read(self) -> DeviceMarks | None:
         """What allocators and pools have held at most since the last reset; None where no framework is imported.
@@ -57,35 +54,45 @@ class DeviceReader:
         The first time that a GPU of TensorFlow's is seen in use, a tensor of 250 bytes is put on it after its marks
         were read, to find out which allocator is in force: until the next reset, its peak may be that much too high.
         """
-        if not any(framework in sys.modules for framework in FRAMEWORKS):
+        if not _imported():
             return None
         here = cards_here()
         pools = read_pools(here.used)  # before a tensor is put on them
-        allocators: list[AllocatorMarks] = []
-        problems = []
-        for reader in self._up():
-            marks, problem = reader.read(here)
-            allocators += marks
-            problems.append(problem)
-        driver_problem = here.problem or pools.problem or self._why_not_reset
+        told = [self._read(framework, here) for framework in _imported()]
+        unread = [self._why_not_reset, here.problem, pools.problem, *(each.unread for each in told)]
         return DeviceMarks(
             cards=here.used,
-            allocators=allocators,
+            allocators=[mark for each in told for mark in each.allocators],
             # A mark that could not be reset is not one of this phase.
             pools=[] if self._why_not_reset else pools.pools,
-            problem=next(filter(None, problems), ""),
-            driver_problem=driver_problem,
+            problem=next((each.problem for each in told if each.problem), ""),
+            unread=next(filter(None, unread), ""),
         )
 
-    def _up(self) -> Iterator[FrameworkAllocators]:
-        for framework in FRAMEWORKS:
-            if framework in sys.modules:
-                reader = self._readers.get(framework) or self._readers.setdefault(framework, self._reader(framework))
-                if reader.is_up():
-                    yield reader
+    def _reset(self, framework: str) -> str:
+        try:
+            reader = self._reader_of(framework)
+            if reader.is_up():
+                reader.reset()
+        except Exception as error:  # noqa: BLE001  the test has done nothing wrong, whatever it has made of a framework
+            return f"the peaks of {framework}'s devices could not be reset ({type(error).__name__}: {error})"
+        return ""
+
+    def _read(self, framework: str, here: CardsHere) -> DeviceMarks:
+        try:
+            reader = self._reader_of(framework)
+            allocators, problem = reader.read(here) if reader.is_up() else ([], "")
+        except Exception as error:  # noqa: BLE001  the same
+            return DeviceMarks(unread=f"{framework}'s devices could not be read ({type(error).__name__}: {error})")
+        return DeviceMarks(allocators=allocators, problem=problem)
+
+    def _reader_of(self, framework: str) -> FrameworkAllocators:
+        if framework not in self._readers:
+            self._readers[framework] = self._reader(framework)
+        return self._readers[framework]
 
     def _reader(self, framework: str) -> FrameworkAllocators:
-        # Each is imported where its framework is: a process has hardly ever more than one.
+        # Each is imported only where its framework is: a process has hardly ever more than one.
         if framework == "tensorflow":
             from pytest_tfmem.measure.tensorflow_allocator import TensorFlowAllocators  # noqa: PLC0415
 
@@ -97,3 +104,7 @@ class DeviceReader:
         from pytest_tfmem.measure.torch_allocator import TorchAllocators  # noqa: PLC0415
 
         return TorchAllocators()
+
+
+def _imported() -> list[str]:
+    return [framework for framework in FRAMEWORKS if framework in sys.modules]

@@ -73,7 +73,7 @@ class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
 
     `cards`: the GPUs on which it has a context. `allocators`: of every logical device whose framework is up. `peaks`:
     the profiler's, at the end of a profiled run. `problem`: what is in force though something else was asked for, a
-    sentence for the user. `driver_problem`: why `cards` or `pools` are not known, a clause; else empty.
+    sentence for the user. `unread`: why some of this could not be read, a clause; what is missing is then not known.
     """
 
     cards: list[Card] = []
@@ -81,4 +81,4 @@ class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
     pools: list[PoolMarks] = []
     peaks: list[TensorPeak] = []
     problem: str = ""
-    driver_problem: str = ""
+    unread: str = ""

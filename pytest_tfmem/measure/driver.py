@@ -153,7 +153,7 @@ class Driver:
         name = ctypes.c_char_p()
         if self._function("cuGetErrorName")(error, ctypes.byref(name)) or not name.value:
             return f"CUDA error {error}"
-        return name.value.decode(errors="replace")
+        return f"{name.value.decode(errors='replace')} ({error})"
 
 
 def loaded_driver() -> Driver | None:

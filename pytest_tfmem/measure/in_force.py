@@ -19,6 +19,7 @@ _MOST_OF_GUARDED_BYTES = 1024
 _TRIES = 3  # another thread may make tensors meanwhile; and a GPU's first tensor has the device allocate for itself
 _MIB = 1 << 20
 _FIRST_REGION_BYTES = 2 * _MIB  # of a BFC allocator that grows
+_NO_STATISTICS = "Allocator stats not available"  # TFE_GetMemoryInfo
 _NAMES = {
     "bfc": "TensorFlow's BFC allocator, which takes all that it may at once,",
     "growth": "TensorFlow's BFC allocator that grows",
@@ -57,9 +58,7 @@ def find_in_force(gpu: Gpu, info: dict[str, int] | str) -> InForce:
     allocate some 1,300 bytes there for good, as any first tensor does.
     """
     if isinstance(info, str):
-        # Of TensorFlow's own GPU allocators, only this one keeps no statistics; a plug-in's may not either.
-        known = loaded_driver() is not None
-        return InForce("cuda_malloc") if known else InForce(configured(gpu), unverified=info)
+        return _without_statistics(gpu, info)
     if gpu.limit is not None and gpu.limit - info["current"] < _MIB:
         # Where there is no room, BFC waits ten seconds for some.
         return InForce(configured(gpu), unverified=f"{gpu.name} has no room for another tensor")
@@ -108,6 +107,13 @@ def _likely_reason(asked: str) -> str:
         decides = "set_memory_growth or set_logical_device_configuration then decides"
         return f"TF_FORCE_GPU_ALLOW_GROWTH {_says(growth)}: {changed}, and {decides}; {where}"
     return f"TensorFlow's variables said something else when it made its devices; {where}"
+
+
+def _without_statistics(gpu: Gpu, why_not: str) -> InForce:
+    # Of TensorFlow's own GPU allocators only this one keeps none; a plug-in's may not either.
+    if _NO_STATISTICS in why_not and loaded_driver() is not None:
+        return InForce("cuda_malloc")
+    return InForce(configured(gpu), unverified=why_not)
 
 
 def _allocator_with(cost: int | None) -> str | None:

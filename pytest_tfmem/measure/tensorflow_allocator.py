@@ -39,8 +39,8 @@ class TensorFlowAllocators:
         for device in [*(f"GPU:{index}" for index in range(count_gpus())), *cpu]:
             try:
                 _tf().config.experimental.reset_memory_stats(device)
-            except ValueError:
-                continue  # it keeps no statistics, as reading it will say
+            except (ValueError, _tf().errors.OpError):
+                continue  # it has no statistics, as reading it will say
 
     def read(self, here: CardsHere) -> tuple[list[AllocatorMarks], str]:
         gpus = list(list_gpus(here))
@@ -125,8 +125,8 @@ def _memory_info(device: str) -> dict[str, int] | str:
     """`current` and `peak` in bytes, or why there are none."""
     try:
         info: dict[str, int] = _tf().config.experimental.get_memory_info(device)
-    except ValueError as error:
-        return f"TensorFlow keeps no statistics of {device} ({error})"
+    except (ValueError, _tf().errors.OpError) as error:
+        return f"TensorFlow has no statistics of {device} ({error})"
     return info
 
 

@@ -1,0 +1,101 @@
+"""What was requested of BFC at once, by the profiler's events: equal to the allocator's own count, to the byte."""
+
+from __future__ import annotations
+
+import pytest
+
+SCRIPT = """
+import glob, tempfile, numpy as np
+from pytest_tfmem.measure.replay import Profile
+
+def left():
+    return glob.glob(tempfile.gettempdir() + "/tfmem-profile-*")
+
+def on(device, size):
+    with tf.device(device):
+        return tf.constant(np.zeros(size, np.uint8))
+
+def told(profiled):
+    return [[peak.device, peak.card, peak.requested, peak.charged] for peak in profiled.peaks] + [profiled.problem]
+
+"""
+
+
+@pytest.fixture
+def run_script(run_tensorflow, tmp_path):
+    def run(code, environment):
+        return run_tensorflow(SCRIPT + code, env={**environment, "TMPDIR": str(tmp_path)})
+
+    return run
+
+
+@pytest.mark.parametrize("growth", ["true", "false"])
+def test_replayed_events_are_the_allocators_own_peak_to_the_byte(run_script, gpu_environment, growth):
+    code = """
+profile = Profile()
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("GPU")[0], [tf.config.LogicalDeviceConfiguration(memory_limit=100)]
+)
+held = on("GPU:0", 1000)
+transient = on("GPU:0", 10_000_000)
+del transient
+model = tf.keras.Sequential([tf.keras.layers.Dense(64), tf.keras.layers.Dense(8)])
+model.compile("adam", "mse", jit_compile=False)
+model.fit(np.zeros((256, 32), "float32"), np.zeros((256, 8), "float32"), verbose=0)
+many = [on("GPU:0", 300 + place) for place in range(2000)]
+info = tf.config.experimental.get_memory_info("GPU:0")
+tell([info["peak"], told(profile.stop({"GPU:0": "GPU-1"})), left()])
+"""
+    environment = {**gpu_environment, "TF_FORCE_GPU_ALLOW_GROWTH": growth}
+    peak, (gpu, problem), left = run_script(code, environment)
+    device, card, requested, charged = gpu
+    assert (device, card, problem, left) == ("GPU:0", "GPU-1", "", [])
+    assert charged == peak
+    assert 10_001_000 < requested < charged
+
+
+def test_what_was_requested_does_not_depend_on_how_bfc_takes_its_memory(run_script, gpu_environment):
+    code = """
+profile = Profile()
+held = on("GPU:0", 1000)
+first = on("GPU:0", 3_000_000)
+del first
+second = on("GPU:0", 2_999_999)
+tell(told(profile.stop({})))
+"""
+    grown, whole = (
+        run_script(code, {**gpu_environment, "TF_FORCE_GPU_ALLOW_GROWTH": growth})[0] for growth in ("true", "false")
+    )
+    assert grown[2] == whole[2]
+    assert grown[3] > whole[3] >= whole[2]
+
+
+@pytest.mark.parametrize("allocator", ["cuda_malloc_async", "cuda_malloc"])
+def test_allocators_that_are_not_bfc_record_nothing(run_script, gpu_environment, allocator):
+    code = "profile = Profile()\nheld = on('GPU:0', 1000)\ntell([told(profile.stop({})), left()])"
+    problem = "TensorFlow's profiler recorded no allocation on a GPU: only BFC's are recorded"
+    assert run_script(code, {**gpu_environment, "TF_GPU_ALLOCATOR": allocator}) == [[problem], []]
+
+
+def test_another_profiler_is_a_reason_not_an_exception(run_script, gpu_environment):
+    code = """
+tf.profiler.experimental.start(tempfile.mkdtemp())
+late = Profile()
+tf.profiler.experimental.stop()
+first = Profile()
+tf.profiler.experimental.stop()
+tell([late.problem, told(late.stop({})), told(first.stop({})), left()])
+"""
+    running, again, stopped, left = run_script(code, gpu_environment)
+    assert running == "TensorFlow's profiler did not start (Another profiler is running.)"
+    assert again == [running]
+    assert stopped == [
+        "what TensorFlow's profiler recorded cannot be read (Cannot export profiling results. No profiler is running.)"
+    ]
+    assert left == []
+
+
+@pytest.mark.stub
+def test_a_profile_makes_no_context(run_script, stub):
+    assert run_script("profile = Profile()\ntell(profile.problem)\nprofile.stop({})", stub.environment()) == ""
+    assert stub.calls("cuDevicePrimaryCtxRetain") == 0
