@@ -56,28 +56,41 @@ class _Judgement:
 class TestRun:
     """One attempt. `run(phase)` returns the phase's report, or raises what the controller is to see raised.
 
-    `no_gpu` is why device figures are not measured.
+    `lease` has the cards that are this test's alone, if any; `close` lets go of it.
     """
 
     __test__ = False
 
     def __init__(
-        self, item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path, no_gpu: str
+        self,
+        item: pytest.Item,
+        request: Request,
+        settings: Settings,
+        starter: Starter,
+        *,
+        basetemp: Path,
+        gpus: Gpus,
+        lease: Lease | None,
     ) -> None:
         self._item = item
         self._request = request
         self._settings = settings
-        self._devices = device_readings(no_gpu, "this version does not measure it")
+        self._gpus = gpus
+        self._lease = lease
         self._outcome: Outcome = "passed"
         self._failed_at_call: set[str] | None = None
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
+        order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
+        self._tensors = self._profiled(order, starter)
         self._test = IsolatedTest(
-            order_for(item, request, settings, starter, basetemp=basetemp),
+            order,
             start=starter.start,
             judge=self._breach,
             restore=lambda data: replay.restored(item, data),
             deliver=lambda said: replay.deliver(item, said),
+            footprint=self._footprint if self._sees_gpus else None,
+            retries=self._sees_gpus and request.allocator in RETRYING,
         )
 
     @property
@@ -123,8 +136,11 @@ class TestRun:
             verdicts=verdicts,
             phases=phase_figures(self._test.observed.phases),
             timeline=self._test.samples.timeline(),
+            allocator=allocator_in_force(self._test.observed.devices),
+            out_of_memory=reports.encodable(self._test.observed.out_of_memory),
+            waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),
-            notes=list(self._request.budget.notes),
+            notes=[*self._request.budget.notes, *self._request.notes],
         )
 
     def put_on(self, report: pytest.TestReport) -> None:
@@ -136,11 +152,33 @@ class TestRun:
 
     def close(self) -> None:
         self._test.close()
+        if self._lease is not None:
+            self._lease.release()
+
+    @property
+    def _sees_gpus(self) -> bool:
+        return bool(self._gpus.cards) and self._request.runtime.gpus != 0
+
+    def _footprint(self, pid: int) -> Footprint:
+        return self._gpus.footprint(pid, exclusive=self._lease.cards if self._lease else ())
+
+    def _profiled(self, order: Order, starter: Starter) -> Sequence[TensorPeak] | str:
+        """What a second run under the profiler says of the tensors, where that is asked for and says more."""
+        if not (self._request.gpu_tensors and self._sees_gpus and self._request.allocator in ROUNDING):
+            return ""
+        return tensor_peaks(order, start=starter.start, restore=lambda data: replay.restored(self._item, data))
 
     def _readings(self) -> dict[str, FigureReading]:
-        phases, samples = self._test.observed.phases, self._test.samples
-        read = readings_of_the_dead if self._test.observed.died else host_readings
-        return {**read(phases, samples), **self._devices}
+        observed, samples = self._test.observed, self._test.samples
+        of_host = readings_of_the_dead if observed.died else host_readings
+        of_devices = device_readings(
+            observed.devices,
+            footprint=self._test.footprint_reading(),
+            tensors=self._tensors,
+            no_gpu=self._gpus.why_not or ("tf_runtime(gpus=0) hides them" if self._request.runtime.gpus == 0 else ""),
+        )
+        readings = of_host(observed.phases, samples) | (incomplete(of_devices) if observed.died else of_devices)
+        return warmed_up(readings, self._request.warm_up)
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
@@ -197,9 +235,15 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
 
 
 def order_for(
-    item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path | None = None
+    item: pytest.Item,
+    request: Request,
+    settings: Settings,
+    starter: Starter,
+    *,
+    basetemp: Path | None = None,
+    lease: Lease | None = None,
 ) -> Order:
-    """The order for this test; without a `basetemp`, for one that is only expected."""
+    """The order for this test; without a `basetemp` and a `lease`, for one that is only expected."""
     config = item.config
     workerinput = getattr(config, "workerinput", None)
     start = wire.Start(
@@ -211,6 +255,8 @@ def order_for(
         basetemp=b"" if basetemp is None else os.fsencode(basetemp),
         workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
         runtime=request.runtime,
+        visible_devices=visible_devices(lease.cards) if lease else None,
+        warm_up=request.warm_up,
     )
     return Order(
         start=start,

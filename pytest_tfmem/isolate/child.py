@@ -13,7 +13,8 @@ from typing import NoReturn
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.reports import encodable
-from pytest_tfmem.isolate.runtime import apply_before_import, apply_to_devices
+from pytest_tfmem.isolate.child_devices import prepare_devices
+from pytest_tfmem.isolate.runtime import apply_before_import
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -30,7 +31,7 @@ def main(address: str, parent: int) -> NoReturn:
     sys.argv[:] = map(os.fsdecode, start.argv)
     try:
         apply_before_import(start.runtime)
-        apply_to_devices(start.runtime)
+        prepare_devices(start)
         run_pytest(start, channel)
     except TfmemError as error:
         channel.send(wire.Refused(str(error)))

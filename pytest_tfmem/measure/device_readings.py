@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pytest_tfmem.figures import DEVICE_FIGURES, PHASES, NotMeasured, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_tfmem.figures import AnyReading, FigureReading, Phase
     from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks, TensorPeak
@@ -18,6 +20,8 @@ _NO_CPU_TENSORS = "TensorFlow does not count them unless tf_runtime(cpu_allocato
 _ROUNDS_UP = "{allocator} rounds up: gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted"
 _BFC = ("growth", "bfc", "memory_guard")
 _CPU = "CPU"
+# Their marks are reset before the call, so that what came before in it does not count.
+_RESET = ("rss", "rss_growth", "rss_anon", "gpu", "gpu_reserved", "cpu_tensors")
 
 
 class _Logical(NamedTuple):
@@ -137,3 +141,33 @@ def _cpu_tensors(logical: Mapping[_Logical, list[AllocatorMarks]]) -> FigureRead
         return NotMeasured(cpus[0][0].why_not if cpus else _NO_CPU_TENSORS)
     peak = max(one.peak for one in read)
     return Reading(bytes=peak, exactness="upper-bound", source="TensorFlow's CPU allocator (bfc)")
+
+
+def incomplete(readings: Mapping[str, FigureReading]) -> dict[str, FigureReading]:
+    """The readings of a test whose process did not end well: nobody knows what came after the last mark."""
+    return {figure: _each(reading, _as_last_known) for figure, reading in readings.items()}
+
+
+def warmed_up(readings: Mapping[str, FigureReading], calls: int) -> dict[str, FigureReading]:
+    """The readings, each that leaves out what `calls` of the test's body before its own have used saying so."""
+    if not calls:
+        return dict(readings)
+    said = f"after {calls} warm-up call{'s' * (calls > 1)}"
+
+    def told(reading: AnyReading) -> AnyReading:
+        if isinstance(reading, NotMeasured):
+            return reading
+        return msgspec.structs.replace(reading, source=f"{reading.source}, {said}")
+
+    return {figure: _each(one, told) if figure in _RESET else one for figure, one in readings.items()}
+
+
+def _each(reading: FigureReading, change: Callable[[AnyReading], AnyReading]) -> FigureReading:
+    return [change(one) for one in reading] if isinstance(reading, list) else change(reading)
+
+
+def _as_last_known(reading: AnyReading) -> AnyReading:
+    if isinstance(reading, NotMeasured):
+        return reading
+    source = f"{reading.source}, before its process ended"
+    return msgspec.structs.replace(reading, exactness="sampled", error_bytes=None, source=source)
