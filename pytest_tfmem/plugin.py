@@ -25,8 +25,9 @@ _ALLOCATOR_FIXTURE = "_tfmem_allocator"
 _CHILD_PLUGIN = "tfmem-child"  # isolate.child_plugin.PLUGIN_NAME, not imported for it
 _MARKER_LINES = (
     (
-        "memory_budget(*, <figure>=<size>, level='error', timeout=None): run the test in a fresh process; fail it if a"
-        " figure (rss, rss_growth, rss_anon, rss_tree, gpu, gpu_reserved, gpu_footprint, cpu_tensors) passes its limit"
+        "memory_budget(*, <figure>=<size>, level='error', timeout=None, warmup=0): run the test in a fresh process;"
+        " fail it if a figure (rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved, gpu_footprint,"
+        " cpu_tensors) passes its limit; gpu_tensors=True: measure it without one"
     ),
     (
         "tf_runtime(*, allocator, memory_limit, gpus, jit, precision, cpu_allocator, logical_devices, intra_op_threads,"

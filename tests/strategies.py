@@ -59,7 +59,12 @@ _tests = st.sampled_from(["tests", "tests/a.py::test_x[1-a]", "tests/**", "t?sts
 
 @st.composite
 def _entries(draw: st.DrawFn) -> dict[str, object]:
-    optional = {"level": levels, "timeout": st.integers(1, 9999) | st.floats(0.5, 100, width=16)}
+    optional = {
+        "level": levels,
+        "timeout": st.integers(1, 9999) | st.floats(0.5, 100, width=16),
+        "warmup": st.integers(0, 100),
+        "gpu_tensors": st.booleans(),
+    }
     return {**draw(st.fixed_dictionaries({"test": _tests}, optional=optional)), **draw(_limits_by_figure)}
 
 
@@ -68,6 +73,7 @@ def _defaults(draw: st.DrawFn) -> dict[str, object]:
     optional = {
         "allocator": st.sampled_from(["cuda_malloc_async", "growth", "bfc", "cuda_malloc"]),
         "tolerance": st.sampled_from(["2% and 2 MiB", "1.5 %", "4 MiB", 4096]),
+        "gpu_tensors": st.booleans(),
     }
     return {**draw(st.fixed_dictionaries({}, optional=optional)), **draw(_limits_by_figure)}
 

@@ -365,17 +365,22 @@ def test_explain_tells_the_winner_and_why_the_others_lost(project):
     ]
 
 
-def test_explain_tells_a_waiver_that_holds_and_a_timeout(project):
-    lines = ["budgets:", "  - {test: tests/test_train.py, rss: 1 GiB, level: warn, timeout: 60}"]
+def test_explain_tells_a_waiver_that_holds_and_what_else_was_asked_for(project):
+    lines = ["budgets:", "  - {test: tests/test_train.py, rss: 1 GiB, level: warn, timeout: 60, warmup: 2,"]
+    lines += ["     gpu_tensors: true}"]
     waiver = _waiver(_TODAY + dt.timedelta(20)).partition("\n")[2]
     folder = project({"budgets.yaml": _budget(*lines) + waiver})
     done = _check(folder, "--explain", "tests/test_train.py::test_step")
     assert done.stdout.splitlines()[1:4] == [
         "  rss: 1.00 GiB, level warn, from the entry 'tests/test_train.py' in budgets.yaml:3",
-        f"    waived up to 2.00 GiB until {_TODAY + dt.timedelta(20)} in budgets.yaml:5: #7, a known leak",
+        f"    waived up to 2.00 GiB until {_TODAY + dt.timedelta(20)} in budgets.yaml:6: #7, a known leak",
         "  no limit on rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved, gpu_footprint, cpu_tensors",
     ]
-    assert "  timeout: 60 s" in done.stdout.splitlines()
+    assert done.stdout.splitlines()[4:] == [
+        "  gpu_tensors: measured without a limit",
+        "  warm-up: 2 calls before the one that is measured",
+        "  timeout: 60 s",
+    ]
 
 
 def test_explain_says_that_a_test_is_not_measured(project):

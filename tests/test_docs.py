@@ -378,7 +378,7 @@ def test_the_fields_of_a_phase_are_listed():
 
 def test_the_arguments_of_the_markers_are_listed():
     assert first_names("docs/reference.md", "tf_runtime") == list(ARGUMENTS)
-    assert first_names("docs/reference.md", "memory_budget") == ["level", "timeout"]
+    assert first_names("docs/reference.md", "memory_budget") == ["level", "timeout", "gpu_tensors", "warmup"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +11,7 @@ from pytest_tfmem.budgets.model import BudgetsFile, Entry, LimitByProfile, Waive
 from pytest_tfmem.budgets.resolve import covering_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Shadowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,19 +54,30 @@ def shadowed(file: BudgetsFile, nodeids: Iterable[str]) -> list[Shadowed]:
 
 def _shadows(entry: Entry, closer: Sequence[Entry]) -> list[Entry] | None:
     """Of the more specific entries those that leave nothing of `entry` in force; None if something is, or is unset."""
-    shadows = [
-        next((other for other in closer if _replaces(other.limits.get(figure), limits)), None)
-        for figure, limits in entry.limits.items()
-    ]
-    if entry.timeout_seconds is not None:
-        shadows.append(next((other for other in closer if other.timeout_seconds is not None), None))
+    shadows = [next(filter(replaces, closer), None) for replaces in _replacing(entry)]
     found = [shadow for shadow in shadows if shadow]
     return found if shadows and len(found) == len(shadows) else None
 
 
-def _replaces(closer: LimitByProfile | None, limits: LimitByProfile) -> bool:
-    """Whether `closer` has a limit on every machine on which `limits` has one."""
-    if closer is None:
+def _replacing(entry: Entry) -> list[Callable[[Entry], bool]]:
+    """For each thing that `entry` sets, whether a more specific entry leaves nothing of it in force."""
+    replacing = [partial(_replaces, figure=figure, limits=limits) for figure, limits in entry.limits.items()]
+    said: list[Callable[[Entry], bool]] = [*replacing]
+    if entry.timeout_seconds is not None:
+        said.append(lambda closer: closer.timeout_seconds is not None)
+    if entry.warm_up is not None:
+        said.append(lambda closer: closer.warm_up is not None)
+    if entry.gpu_tensors_wanted is not None:
+        said.append(lambda closer: closer.gpu_tensors_wanted in {entry.gpu_tensors_wanted, False})
+    return said
+
+
+def _replaces(closer: Entry, figure: str, limits: LimitByProfile) -> bool:
+    """Whether `closer` has a limit on every machine on which `limits` has one, or will not have the figure measured."""
+    if figure == "gpu_tensors" and closer.gpu_tensors_wanted is False:
+        return True
+    other = closer.limits.get(figure)
+    if other is None:
         return False
-    narrower = limits.otherwise is None and limits.by_profile.keys() <= closer.by_profile.keys()
-    return closer.otherwise is not None or narrower
+    narrower = limits.otherwise is None and limits.by_profile.keys() <= other.by_profile.keys()
+    return other.otherwise is not None or narrower

@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.budgets import written
-from pytest_tfmem.budgets.limits import read_limits
+from pytest_tfmem.budgets.limits import read_limits, read_wanted
 from pytest_tfmem.budgets.model import VERSION, BudgetsFile, Defaults, Entry, Profile, WaiverEntry
 from pytest_tfmem.budgets.names import unknown
 from pytest_tfmem.budgets.pattern import compile_pattern
@@ -14,6 +14,7 @@ from pytest_tfmem.budgets.shape import as_items, as_record, as_table, as_text, s
 from pytest_tfmem.budgets.tree import Text, parse_yaml
 from pytest_tfmem.budgets.values import (
     read_allocator,
+    read_calls,
     read_date,
     read_level,
     read_line,
@@ -103,6 +104,7 @@ def _defaults(node: Node | None, profiles: tuple[str, ...]) -> Defaults:
         allocator=read_allocator(values["allocator"]) if "allocator" in values else None,
         tolerance=read_tolerance(values["tolerance"]) if "tolerance" in values else None,
         limits=read_limits(values, "error", profiles),
+        gpu_tensors_wanted=read_wanted(values),
     )
 
 
@@ -133,6 +135,8 @@ def _entry(node: Node, profiles: tuple[str, ...]) -> Entry:
         limits=read_limits(values, read_level(values["level"]) if "level" in values else "error", profiles),
         timeout_seconds=read_seconds(values["timeout"], "'timeout'") if "timeout" in values else None,
         where=table.place.in_line,
+        gpu_tensors_wanted=read_wanted(values),
+        warm_up=read_calls(values["warmup"], "'warmup'") if "warmup" in values else None,
     )
 
 

@@ -9,7 +9,7 @@ from pytest_tfmem.budgets.model import LimitByProfile
 from pytest_tfmem.budgets.names import unknown
 from pytest_tfmem.budgets.shape import as_record
 from pytest_tfmem.budgets.tree import Table
-from pytest_tfmem.budgets.values import read_level, read_size
+from pytest_tfmem.budgets.values import read_level, read_size, read_switch
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.figures import FIGURES, Level, Limit
 from pytest_tfmem.units import HOW_TO_WRITE_A_SIZE
@@ -24,7 +24,15 @@ _OTHERWISE = "default"
 
 def read_limits(values: Mapping[str, Node], level: Level, profiles: tuple[str, ...]) -> dict[str, LimitByProfile]:
     """The limits among the values of an entry, by figure. `level` holds where a limit has none of its own."""
-    return {name: _by_profile(values[name], name, level, profiles) for name in FIGURES if name in values}
+    limited = [name for name in FIGURES if name in values]
+    if read_wanted(values) is not None:
+        limited.remove("gpu_tensors")
+    return {name: _by_profile(values[name], name, level, profiles) for name in limited}
+
+
+def read_wanted(values: Mapping[str, Node]) -> bool | None:
+    """Whether gpu_tensors is to be measured, where an entry has true or false for it in place of a limit."""
+    return read_switch(values["gpu_tensors"]) if "gpu_tensors" in values else None
 
 
 def _by_profile(node: Node, figure: str, level: Level, profiles: tuple[str, ...]) -> LimitByProfile:

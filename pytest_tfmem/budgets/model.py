@@ -15,6 +15,8 @@ Allocator = Literal["cuda_malloc_async", "growth", "bfc", "cuda_malloc"]
 ALLOCATORS: tuple[Allocator, ...] = get_args(Allocator)
 LEVELS: tuple[Level, ...] = get_args(Level)
 VERSION = 1
+MOST_WARM_UP_CALLS = 100
+HOW_TO_WRITE_A_WARM_UP = f"write a whole number from 0 to {MOST_WARM_UP_CALLS}, such as 1"
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +52,18 @@ class LimitByProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry under `budgets`: the tests that its pattern covers, and what they may use."""
+    """One entry under `budgets`: the tests that its pattern covers, and what they may use.
+
+    `gpu_tensors_wanted`: what it says of measuring gpu_tensors without a limit, None where it says nothing of that.
+    `warm_up`: calls of a test's body before the one that is measured.
+    """
 
     pattern: Pattern
     limits: dict[str, LimitByProfile]
     timeout_seconds: float | None
     where: str
+    gpu_tensors_wanted: bool | None = None
+    warm_up: int | None = None
 
 
 class WaiverEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +84,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     allocator: Allocator | None = None
     tolerance: Tolerance | None = None
     limits: dict[str, LimitByProfile] = {}
+    gpu_tensors_wanted: bool | None = None
 
 
 class BudgetsFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,22 +15,30 @@ from pytest_tfmem.figures import FIGURES, Limit
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_tfmem.budgets.marker import MarkerBudget
-    from pytest_tfmem.budgets.model import Entry, Profile
+    from pytest_tfmem.budgets.model import Defaults, Entry, Profile
+
+_REFUSED = "it asks that this figure is not measured"
+
+_Value = TypeVar("_Value")
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """All that one test may use.
 
     `named`: an entry of the file covers the test, which is therefore to be measured; defaults name no test.
+    `gpu_tensors_wanted`: gpu_tensors is to be measured even if that takes a second run, as a limit on it asks too.
+    `warm_up`: calls of the test's body before the one that is measured, None where nobody has said.
     `notes`: what the user should know of how this budget came about, each a sentence without a full stop.
     """
 
     limits: dict[str, Limit] = {}
     timeout_seconds: float | None = None
     named: bool = False
+    gpu_tensors_wanted: bool = False
+    warm_up: int | None = None
     notes: list[str] = []
 
 
@@ -62,12 +71,15 @@ def resolve(
     """
     file = file or BudgetsFile(shown="")
     covering = covering_entries(file, nodeid)
+    places: list[MarkerBudget | Entry] = [*markers, *covering]
     limits = _winners(explain(nodeid, markers, file, profiles=profiles))
     waived, notes = waive(limits, [waiver for waiver in file.waivers if waiver.pattern.covers(nodeid)], today)
     return Budget(
         limits=waived,
-        timeout_seconds=_timeout(markers, covering),
+        timeout_seconds=_closest(place.timeout_seconds for place in places),
         named=bool(covering),
+        gpu_tensors_wanted="gpu_tensors" in waived or _wanted([*places, file.defaults]),
+        warm_up=_closest(place.warm_up for place in places),
         notes=notes,
     )
 
@@ -103,7 +115,8 @@ def explain(
     covering = covering_entries(file, nodeid)
     explained = {}
     for figure in FIGURES:
-        found = [*_in_markers(figure, markers), *_in_file(figure, file, covering, profiles)]
+        places = chain(_in_markers(figure, markers), _in_file(figure, file, covering, profiles))
+        found = list(_up_to_refusal(places))
         if found:
             explained[figure] = _with_winner(found)
     return explained
@@ -114,15 +127,36 @@ def covering_entries(file: BudgetsFile, nodeid: str) -> list[Entry]:
     return most_specific_first(entry for entry in file.entries if entry.pattern.covers(nodeid))
 
 
-def _timeout(markers: Sequence[MarkerBudget], covering: Sequence[Entry]) -> float | None:
-    given = [*(marker.timeout_seconds for marker in markers), *(entry.timeout_seconds for entry in covering)]
-    return next((seconds for seconds in given if seconds is not None), None)
+def _closest(given: Iterable[_Value | None]) -> _Value | None:
+    return next((value for value in given if value is not None), None)
+
+
+def _wanted(places: Sequence[MarkerBudget | Entry | Defaults]) -> bool:
+    return bool(_closest(place.gpu_tensors_wanted for place in places))
+
+
+def _up_to_refusal(places: Iterable[Candidate]) -> Iterator[Candidate]:
+    """The places up to one that will not have the figure measured: what is farther away does not count."""
+    for place in places:
+        yield place
+        if place.why_not == _REFUSED:
+            return
 
 
 def _in_markers(figure: str, markers: Sequence[MarkerBudget]) -> Iterator[Candidate]:
     for marker in markers:
         if limit := marker.limits.get(figure):
             yield Candidate(where=limit.where, source="a marker", limit=limit, won=False)
+        elif _refuses(figure, marker):
+            yield _refusal("a marker", marker.where)
+
+
+def _refuses(figure: str, place: MarkerBudget | Entry | Defaults) -> bool:
+    return figure == "gpu_tensors" and place.gpu_tensors_wanted is False
+
+
+def _refusal(source: str, where: str) -> Candidate:
+    return Candidate(where=where, source=source, limit=None, won=False, why_not=_REFUSED)
 
 
 def _in_file(
@@ -131,6 +165,8 @@ def _in_file(
     for entry in covering:
         if figure in entry.limits:
             yield _in_entry(f"the entry {entry.pattern.text!r}", entry.limits[figure], profiles)
+        elif _refuses(figure, entry):
+            yield _refusal(f"the entry {entry.pattern.text!r}", entry.where)
     if figure in file.defaults.limits:
         yield _in_entry("the defaults", file.defaults.limits[figure], profiles)
 

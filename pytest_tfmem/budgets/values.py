@@ -6,9 +6,17 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_tfmem.budgets.model import ALLOCATORS, LEVELS, Allocator, Tolerance
+from pytest_tfmem.budgets.model import (
+    ALLOCATORS,
+    HOW_TO_WRITE_A_WARM_UP,
+    LEVELS,
+    MOST_WARM_UP_CALLS,
+    Allocator,
+    Tolerance,
+)
 from pytest_tfmem.budgets.names import unknown
 from pytest_tfmem.budgets.shape import as_text
+from pytest_tfmem.budgets.tree import Text
 from pytest_tfmem.budgets.written import DATE_PATTERN, PERCENT_PATTERN, PROFILE_NAME, RESERVED_PROFILE_NAMES
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.units import HOW_TO_WRITE_A_SIZE, parse_seconds, parse_size
@@ -16,12 +24,14 @@ from pytest_tfmem.units import HOW_TO_WRITE_A_SIZE, parse_seconds, parse_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_tfmem.budgets.tree import Node, Text
+    from pytest_tfmem.budgets.tree import Node
     from pytest_tfmem.figures import Level
 
 _DATE = re.compile(DATE_PATTERN)
 _PERCENT = re.compile(PERCENT_PATTERN)
 _OCTAL = re.compile(r"0[0-9_]+")
+_WHOLE = re.compile(r"[0-9]{1,3}")
+_SWITCHES = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _HOW_TO_WRITE_A_TOLERANCE = "write a percentage, a size, or both, such as '2% and 2 MiB'"
 
 _Name = TypeVar("_Name", bound=str)
@@ -35,6 +45,20 @@ def read_size(node: Node, name: str) -> int:
 def read_seconds(node: Node, name: str) -> float:
     text = _number(as_text(node, name, hint="write a number of seconds, such as 60"))
     return parse_seconds(text.text, where=str(text.place))
+
+
+def read_calls(node: Node, name: str) -> int:
+    text = _number(as_text(node, name, hint=HOW_TO_WRITE_A_WARM_UP))
+    written = text.text.strip()
+    if _WHOLE.fullmatch(written) and int(written) <= MOST_WARM_UP_CALLS:
+        return int(written)
+    shown = one_line(repr(text.text), most=60)
+    raise TfmemError(f"{shown} is no number of calls", where=str(text.place), hint=HOW_TO_WRITE_A_WARM_UP)
+
+
+def read_switch(node: Node) -> bool | None:
+    """True or false where that is what stands there, None for anything else."""
+    return _SWITCHES.get(node.text) if isinstance(node, Text) and node.plain else None
 
 
 def _number(text: Text) -> Text:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pytest_tfmem.budgets.model import Allocator
+from pytest_tfmem.budgets.model import MOST_WARM_UP_CALLS, Allocator
 from pytest_tfmem.figures import FIGURES, Level
 from pytest_tfmem.units import SECONDS_PATTERN, SIZE_PATTERN
 
@@ -30,6 +30,7 @@ Tests = Annotated[str, Meta(min_length=1, examples=["tests/test_a.py::test_step"
 WrittenSize = Annotated[WholeBytes | SizeText, Meta(examples=["1.5 GiB", 1572864])]
 WrittenLevel = Annotated[Level, Meta(examples=["warn"])]
 WrittenSeconds = Annotated[Annotated[float, Meta(gt=0)] | SecondsText, Meta(examples=[60])]
+WrittenCalls = Annotated[int, Meta(ge=0, le=MOST_WARM_UP_CALLS)] | Annotated[str, Meta(pattern=r"^\s*[0-9]{1,3}\s*$")]
 WrittenTolerance = WholeBytes | Annotated[str, Meta(pattern=rf"^\s*{_PART}(?:\s+and\s+{_PART})?\s*$")]
 
 
@@ -42,10 +43,19 @@ class WrittenLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SizeOrLimit = WholeBytes | SizeText | WrittenLimit
 ByProfile = Annotated[dict[str, SizeOrLimit], Meta(min_length=1)]
-_FIGURE = Meta(extra_json_schema={"anyOf": [{"$ref": "#/$defs/SizeOrLimit"}, {"$ref": "#/$defs/ByProfile"}]})
+_LIMITS = [{"$ref": "#/$defs/SizeOrLimit"}, {"$ref": "#/$defs/ByProfile"}]
+_FIGURE = Meta(extra_json_schema={"anyOf": _LIMITS})
+# Measured without a limit, or not at all: what makes a second run of the test is not measured unasked.
+_FIGURE_OR_SWITCH = Meta(extra_json_schema={"anyOf": [*_LIMITS, {"type": "boolean"}]})
 
-# Any, and words of JSON Schema: msgspec has no union of a struct and a dict.
-_FIGURES = [(name, Annotated[Any, _FIGURE, Meta(description=text)], UNSET) for name, text in FIGURES.items()]
+
+def _figure(name: str) -> tuple[str, Any, Any]:
+    # Any, and words of JSON Schema: msgspec has no union of a struct and a dict.
+    meta = _FIGURE_OR_SWITCH if name == "gpu_tensors" else _FIGURE
+    return (name, Annotated[Any, meta, Meta(description=FIGURES[name])], UNSET)
+
+
+_FIGURES = [_figure(name) for name in FIGURES]
 
 
 class WrittenProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +77,13 @@ class WrittenWaiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 WrittenEntry = msgspec.defstruct(
     "WrittenEntry",
-    [("test", Tests), ("level", WrittenLevel, UNSET), ("timeout", WrittenSeconds, UNSET), *_FIGURES],
+    [
+        ("test", Tests),
+        ("level", WrittenLevel, UNSET),
+        ("timeout", WrittenSeconds, UNSET),
+        ("warmup", WrittenCalls, UNSET),
+        *_FIGURES,
+    ],
     namespace={"__doc__": "Some tests, by pattern, and what they may use."},
     frozen=True,
     forbid_unknown_fields=True,

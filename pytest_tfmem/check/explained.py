@@ -85,6 +85,10 @@ def _rest(
     unlimited = [figure for figure in FIGURES if figure not in found]
     if unlimited:
         yield f"  no limit on {', '.join(unlimited)}"
+    if budget.gpu_tensors_wanted and "gpu_tensors" not in budget.limits:
+        yield "  gpu_tensors: measured without a limit"
+    if budget.warm_up is not None:
+        yield f"  warm-up: {budget.warm_up} call{'' if budget.warm_up == 1 else 's'} before the one that is measured"
     if budget.timeout_seconds is not None:
         yield f"  timeout: {budget.timeout_seconds:g} s"
     if file and file.profiles:

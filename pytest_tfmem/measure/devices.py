@@ -29,7 +29,9 @@ class AllocatorMarks(msgspec.Struct, frozen=True, kw_only=True):
     where it could not be told. `allocator`: its kind, "cuda_malloc_async", "growth", "bfc", "cuda_malloc",
     "memory_guard", "cpu_bfc", "torch", ... `limit`: the most that it may hold, None where nothing limits it.
     `in_use`: now; `peak`: most since the last reset if `since_reset`, else since the process began; `reserved_peak`:
-    most that its pool had taken from the driver, where the framework says so. `why_not`: why it has no numbers.
+    most that its pool had taken from the driver, where the framework says so; `requested_peak`: most that was asked of
+    it at once, without what it rounds up, where it keeps count of that. `why_not`: why it has no numbers. `unverified`:
+    why `allocator` is what the process's settings say, not what was found to be in force; empty where it was found.
     """
 
     framework: str
@@ -40,8 +42,10 @@ class AllocatorMarks(msgspec.Struct, frozen=True, kw_only=True):
     in_use: int = 0
     peak: int = 0
     reserved_peak: int | None = None
+    requested_peak: int | None = None
     since_reset: bool = True
     why_not: str = ""
+    unverified: str = ""
 
 
 class PoolMarks(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +72,9 @@ class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
     """What one process says of its devices at the end of a phase.
 
     `cards`: the GPUs on which it has a context. `allocators`: of every logical device whose framework is up. `peaks`:
-    the profiler's, at the end of a profiled run, and `why_no_peaks` why it has none. `problem`: what is in force though something else was asked for, a
-    sentence for the user.
+    the profiler's, at the end of a profiled run, and `why_no_peaks` why it has none. `problem`: what is in force though
+    something else was asked for, a sentence for the user. `driver_problem`: why `cards` or `pools` are not known, a
+    clause; else empty.
     """
 
     cards: list[Card] = []
@@ -78,3 +83,4 @@ class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
     peaks: list[TensorPeak] = []
     why_no_peaks: str = ""
     problem: str = ""
+    driver_problem: str = ""

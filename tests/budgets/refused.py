@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pytest_tfmem.figures import FIGURES as KNOWN
 
 FIGURES = f"the figures are {', '.join(KNOWN)}"
+CALLS = "write a whole number from 0 to 100, such as 1"
 SIZE = "write bytes or a number and a unit, such as '512 MiB'"
 
 ENTRY = "version: 1\nbudgets:\n  - test: tests/a.py\n"
@@ -179,14 +180,14 @@ REFUSED = [
         "an unknown figure",
         ENTRY + "    vram: 1 GiB\n",
         "budgets.yaml:4:5: unknown figure 'vram'; did you mean 'gpu'? "
-        f"The{FIGURES[3:]}; the other keys are test, level, timeout",
+        f"The{FIGURES[3:]}; the other keys are test, level, timeout, warmup",
         by_schema=True,
     ),
     Refused(
         "a misspelt key",
         ENTRY + "    timeot: 1\n",
         "budgets.yaml:4:5: unknown figure 'timeot'; did you mean 'timeout'? "
-        f"The{FIGURES[3:]}; the other keys are test, level, timeout",
+        f"The{FIGURES[3:]}; the other keys are test, level, timeout, warmup",
         by_schema=True,
     ),
     Refused(
@@ -255,6 +256,48 @@ REFUSED = [
         "a timeout of nothing",
         ENTRY + "    timeout: 0\n",
         "budgets.yaml:4:14: '0' is not a time; write a positive number of seconds, such as 60",
+        by_schema=True,
+    ),
+    Refused(
+        "too many calls to warm up",
+        ENTRY + "    warmup: 101\n",
+        f"budgets.yaml:4:13: '101' is no number of calls; {CALLS}",
+        by_schema=True,
+    ),
+    Refused(
+        "half a call to warm up",
+        ENTRY + "    warmup: 0.5\n",
+        f"budgets.yaml:4:13: '0.5' is no number of calls; {CALLS}",
+        by_schema=True,
+    ),
+    Refused(
+        "a warm-up that is true",
+        ENTRY + "    warmup: true\n",
+        f"budgets.yaml:4:13: 'true' is no number of calls; {CALLS}",
+        by_schema=True,
+    ),
+    Refused(
+        "a warm-up for all",
+        "version: 1\ndefaults: {warmup: 1}\n",
+        f"budgets.yaml:2:12: unknown figure 'warmup'; {FIGURES}; the other keys are allocator, tolerance",
+        by_schema=True,
+    ),
+    Refused(
+        "a figure that is always measured, asked for",
+        ENTRY + "    gpu: true\n",
+        f"budgets.yaml:4:10: 'true' is not a size; {SIZE}",
+        by_schema=True,
+    ),
+    Refused(
+        "tensors asked for by profile",
+        "version: 1\nprofiles: {p: {gpu: P}}\ndefaults: {gpu_tensors: {p: true}}\n",
+        f"budgets.yaml:3:29: 'true' is not a size; {SIZE}",
+        by_schema=True,
+    ),
+    Refused(
+        "tensors asked for in quotes",
+        ENTRY + "    gpu_tensors: 'true'\n",
+        f"budgets.yaml:4:18: 'true' is not a size; {SIZE}",
         by_schema=True,
     ),
     # Profiles.

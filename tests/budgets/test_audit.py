@@ -60,8 +60,22 @@ def test_the_entries_that_shadow_one_together_are_all_named(load) -> None:
         "- {test: other, rss: 1}\n- {test: other, rss: 1}\n",
         "- {test: tests, gpu: 1}\n- {test: tests, gpu: {p: 1}}\n",
         "- {test: tests, gpu: {p: 1, q: 1}}\n- {test: tests, gpu: {p: 1}}\n",
+        "- {test: tests, rss: 1, warmup: 1}\n- {test: tests, rss: 2}\n",
+        "- {test: tests, gpu_tensors: true}\n- {test: tests, gpu_tensors: 5}\n",
+        "- {test: tests, gpu_tensors: false}\n- {test: tests, gpu_tensors: true}\n",
     ],
-    ids=["other tests", "another figure", "a timeout", "nothing set", "no test", "other machines", "another profile"],
+    ids=[
+        "other tests",
+        "another figure",
+        "a timeout",
+        "nothing set",
+        "no test",
+        "other machines",
+        "another profile",
+        "a warm-up",
+        "a limit besides",
+        "a refusal",
+    ],
 )
 def test_an_entry_that_changes_something_is_not_shadowed(load, entries: str) -> None:
     assert shadowed(load(PROFILES + entries), TESTS) == []
@@ -73,6 +87,9 @@ def test_an_entry_that_changes_something_is_not_shadowed(load, entries: str) -> 
         "- {test: tests, gpu: {p: 1}}\n- {test: tests, gpu: 1}\n",
         "- {test: tests, gpu: {p: 1}}\n- {test: tests, gpu: {p: 2, q: 2}}\n",
         "- {test: tests, gpu: {p: 1}, timeout: 1}\n- {test: tests, gpu: {p: 2}, timeout: 2}\n",
+        "- {test: tests, warmup: 1}\n- {test: tests, warmup: 2}\n",
+        "- {test: tests, gpu_tensors: 5}\n- {test: tests, gpu_tensors: false}\n",
+        "- {test: tests, gpu_tensors: true}\n- {test: tests, gpu_tensors: false}\n",
     ],
 )
 def test_an_entry_is_shadowed_by_one_with_a_limit_on_every_machine_of_its_own(load, entries: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_tfmem.budgets.file import MOST_BYTES, load_budgets
 from pytest_tfmem.budgets.model import Defaults, Profile, Tolerance
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.figures import Limit
+from pytest_tfmem.figures import FIGURES, Limit
 from pytest_tfmem.units import parse_size
 from tests.budgets.refused import ENTRY, REFUSED, Refused
 from tests.strategies import documents
@@ -89,7 +89,12 @@ def test_whatever_may_be_written_is_read(load, document: dict) -> None:
             first = next(iter(of.values())) if isinstance(of, dict) and "limit" not in of else of
             smallest = parse_size(first["limit"] if isinstance(first, dict) else first)
             assert smallest in {limit.bytes for limit in [*limits.by_profile.values(), limits.otherwise] if limit}
-        assert {figure for figure in written if figure not in {"test", "level", "timeout"}} == set(entry.limits)
+        assert set(entry.limits) == {
+            figure for figure, value in written.items() if figure in FIGURES and not isinstance(value, bool)
+        }
+        assert (entry.timeout_seconds, entry.warm_up) == (written.get("timeout"), written.get("warmup"))
+        asked = written.get("gpu_tensors")
+        assert entry.gpu_tensors_wanted is (asked if isinstance(asked, bool) else None)
 
 
 def refusal(load, text: str) -> str | None:
@@ -120,6 +125,19 @@ def test_the_level_of_an_entry_holds_for_its_limits_without_one(load) -> None:
     limits = "    rss: 1\n    rss_tree: {limit: 1}\n    gpu: {limit: 1, level: error}\n"
     entry = load(ENTRY + "    level: warn\n" + limits).entries[0]
     assert [limits.otherwise.level for limits in entry.limits.values()] == ["warn", "warn", "error"]
+
+
+@pytest.mark.parametrize(("written", "calls"), [("0", 0), ("1", 1), ("'100'", 100)])
+def test_an_entry_says_how_often_its_tests_are_called_before_they_are_measured(load, written: str, calls: int) -> None:
+    assert load(ENTRY + f"    warmup: {written}\n").entries[0].warm_up == calls
+
+
+@pytest.mark.parametrize(("written", "wanted"), [("true", True), ("False", False), ("1 GiB", None)])
+def test_tensors_may_be_asked_for_without_a_limit(load, written: str, wanted: bool | None) -> None:
+    entry = load(ENTRY + f"    gpu_tensors: {written}\n    gpu: 2 GiB\n").entries[0]
+    assert entry.gpu_tensors_wanted is wanted
+    assert ("gpu_tensors" in entry.limits) is (wanted is None)
+    assert load(f"version: 1\ndefaults: {{gpu_tensors: {written}}}\n").defaults.gpu_tensors_wanted is wanted
 
 
 def test_in_quotes_a_leading_zero_is_no_octal(load) -> None:

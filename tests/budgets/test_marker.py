@@ -13,6 +13,7 @@ from pytest_tfmem.units import parse_size
 from tests.strategies import figures, levels, written_sizes
 
 WHERE = "tests/test_a.py:7"
+CALLS = "write a whole number from 0 to 100, such as 1"
 FIGURES = "rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved, gpu_footprint, cpu_tensors"
 SIZE = "write bytes or a number and a unit, such as '512 MiB'"
 
@@ -34,6 +35,18 @@ def test_a_marker_may_limit_the_time_alone() -> None:
     assert parse_memory_budget((), {"timeout": 60}, where=WHERE) == MarkerBudget(where=WHERE, timeout_seconds=60.0)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_marker_may_ask_for_tensors_without_limiting_them(wanted: bool) -> None:
+    budget = parse_memory_budget((), {"gpu_tensors": wanted, "gpu": 5}, where=WHERE)
+    assert (budget.gpu_tensors_wanted, list(budget.limits)) == (wanted, ["gpu"])
+    assert parse_memory_budget((), {"gpu_tensors": "1 GiB"}, where=WHERE).limits["gpu_tensors"].bytes == 1 << 30
+
+
+@pytest.mark.parametrize("calls", [0, 1, 100])
+def test_a_marker_says_how_often_the_test_is_called_before_it_is_measured(calls: int) -> None:
+    assert parse_memory_budget((), {"warmup": calls}, where=WHERE) == MarkerBudget(where=WHERE, warm_up=calls)
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
@@ -50,13 +63,13 @@ def test_a_marker_may_limit_the_time_alone() -> None:
             {"vram": "1 GiB"},
             (
                 f"{WHERE}: unknown figure 'vram'; did you mean 'gpu'? The figures are {FIGURES}; "
-                "the other keys are level, timeout"
+                "the other keys are level, timeout, warmup"
             ),
         ),
         (
             (),
             {"leak": 0},
-            f"{WHERE}: unknown figure 'leak'; the figures are {FIGURES}; the other keys are level, timeout",
+            f"{WHERE}: unknown figure 'leak'; the figures are {FIGURES}; the other keys are level, timeout, warmup",
         ),
         ((), {"rss": "1,5 GiB"}, f"{WHERE}: memory_budget(rss=...): '1,5 GiB' is not a size; {SIZE}"),
         ((), {"rss": None}, f"{WHERE}: memory_budget(rss=...): None is not a size; {SIZE}"),
@@ -95,6 +108,19 @@ def test_a_marker_may_limit_the_time_alone() -> None:
             {"timeout": 0},
             f"{WHERE}: memory_budget(timeout=...): 0 is not a time; write a positive number of seconds, such as 60",
         ),
+        ((), {"warmup": 101}, f"{WHERE}: memory_budget(warmup=...): this value is no number of calls; {CALLS}"),
+        ((), {"warmup": -1}, f"{WHERE}: memory_budget(warmup=...): this value is no number of calls; {CALLS}"),
+        (
+            (),
+            {"warmup": True},
+            f"{WHERE}: memory_budget(warmup=...): a value of type bool is no number of calls; {CALLS}",
+        ),
+        (
+            (),
+            {"warmup": "1"},
+            f"{WHERE}: memory_budget(warmup=...): a value of type str is no number of calls; {CALLS}",
+        ),
+        ((), {"gpu": True}, f"{WHERE}: memory_budget(gpu=...): True is not a size; {SIZE}"),
     ],
 )
 def test_a_mistake_says_where_what_and_what_would_be_right(args: tuple, kwargs: dict, message: str) -> None:

@@ -130,6 +130,49 @@ def test_a_bracket_in_the_name_of_a_gpu_is_a_bracket(load) -> None:
     assert active_profiles(None, ["X"]) == set()
 
 
+def test_the_closest_place_says_how_often_a_test_is_called_before_it_is_measured(load) -> None:
+    file = load("version: 1\nbudgets:\n- {test: tests, warmup: 3}\n- {test: tests/test_a.py, warmup: 2}\n")
+    assert budget_of(file, marker(), marker(warmup=0)).warm_up == 0
+    assert (budget_of(file).warm_up, budget_of(None).warm_up) == (2, None)
+
+
+def test_a_limit_on_tensors_asks_for_their_measurement(load) -> None:
+    file = load("version: 1\ndefaults: {gpu_tensors: 7}\n")
+    assert budget_of(None, marker(gpu_tensors=5)).gpu_tensors_wanted
+    assert budget_of(file).gpu_tensors_wanted
+    assert not budget_of(None, marker(gpu=5)).gpu_tensors_wanted
+
+
+def test_the_closest_place_says_whether_tensors_are_measured(load) -> None:
+    file = load(
+        "version: 1\ndefaults: {gpu_tensors: true}\nbudgets:\n"
+        "- {test: tests, gpu_tensors: false}\n- {test: tests/test_a.py, gpu_tensors: true}\n"
+    )
+    assert budget_of(file).gpu_tensors_wanted
+    assert not budget_of(file, marker(gpu_tensors=False)).gpu_tensors_wanted
+    assert budget_of(load("version: 1\ndefaults: {gpu_tensors: true}\n")).gpu_tensors_wanted
+    assert not budget_of(load("version: 1\nbudgets:\n- {test: tests, gpu_tensors: false}\n")).gpu_tensors_wanted
+
+
+@pytest.mark.parametrize("entry", ["gpu_tensors: 5", "rss: 1"])
+def test_who_will_not_have_tensors_measured_lifts_the_limits_farther_away(load, entry: str) -> None:
+    file = load(f"version: 1\ndefaults: {{gpu_tensors: 7}}\nbudgets:\n- {{test: tests, {entry}}}\n")
+    refusing = marker(gpu_tensors=False)
+    assert "gpu_tensors" not in budget_of(file, refusing).limits
+    (told,) = explain(TEST, [refusing], file, profiles=NOWHERE)["gpu_tensors"]
+    assert (told.won, told.why_not) == (False, "it asks that this figure is not measured")
+    assert sizes(budget_of(file, marker(gpu_tensors=3), refusing))["gpu_tensors"] == 3
+    asking = budget_of(file, marker(gpu_tensors=True))
+    assert (sizes(asking)["gpu_tensors"], asking.gpu_tensors_wanted) == (5 if "5" in entry else 7, True)
+
+
+def test_an_entry_that_will_not_have_tensors_measured_lifts_the_limit_of_one_less_specific(load) -> None:
+    file = load(
+        "version: 1\nbudgets:\n- {test: tests, gpu_tensors: 5}\n- {test: tests/test_a.py, gpu_tensors: false}\n"
+    )
+    assert (budget_of(file).limits, budget_of(file).gpu_tensors_wanted) == ({}, False)
+
+
 WAIVED = "version: 1\ndefaults: {gpu: 5}\nwaivers:\n"
 
 

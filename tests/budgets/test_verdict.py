@@ -75,6 +75,39 @@ def test_a_test_fails_for_the_figures_over_a_limit_of_level_error() -> None:
     assert breaches(verdicts, limits) == ["rss"]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "verdict"),
+    [
+        ([50, 101, 0], "over"),
+        ([50, None, 101], "over"),
+        ([50, None, 95], "not-measured"),
+        ([None, None], "not-measured"),
+        ([], "not-measured"),
+        ([50, 95], "near"),
+        ([50, 50], "ok"),
+    ],
+)
+def test_a_limit_holds_for_each_gpu(sizes: list, verdict: str) -> None:
+    readings = [NotMeasured("lost") if size is None else reading(size) for size in sizes]
+    assert judge({"gpu": Limit(bytes=100, where="x")}, {"gpu": readings}) == {"gpu": verdict}
+
+
+def test_one_gpu_may_be_waived_where_another_is_not_over() -> None:
+    limits = {"gpu": Limit(bytes=100, where="x", waiver=WAIVER)}
+    assert judge(limits, {"gpu": [reading(120), reading(10)]}) == {"gpu": "waived"}
+    assert judge(limits, {"gpu": [reading(120), NotMeasured("lost")]}) == {"gpu": "not-measured"}
+    assert judge(limits, {"gpu": [reading(120), reading(151)]}) == {"gpu": "over"}
+
+
+@given(st.lists(st.none() | st.integers(0, 200)), st.integers(0, 200))
+def test_another_gpu_makes_no_verdict_better(sizes: list, more: int) -> None:
+    better_first = ["ok", "near", "waived", "not-measured", "over"]
+    readings = [NotMeasured("lost") if size is None else reading(size) for size in sizes]
+    limits = {"gpu": Limit(bytes=100, where="x", waiver=WAIVER)}
+    one, both = (judge(limits, {"gpu": some})["gpu"] for some in (readings, [*readings, reading(more)]))
+    assert not readings or better_first.index(one) <= better_first.index(both)
+
+
 @pytest.mark.parametrize("verdict", ["ok", "near", "waived", "not-measured"])
 def test_nothing_but_over_is_a_breach(verdict: str) -> None:
     assert breaches({"rss": verdict}, {"rss": Limit(bytes=1, where="x")}) == []
