@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_tfmem import settings
+from pytest_tfmem import allocators, settings
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import identity
 from pytest_tfmem.session import KEY, TfmemSession
@@ -21,7 +21,6 @@ _GATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIMEOUT: pytest.StashKey[float] = pytest.StashKey()
 _OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
 _BACKSTOP_SECONDS = 5.0  # the child's own pytest-timeout comes first, and says more
-_ALLOCATOR_FIXTURE = "_tfmem_allocator"
 _CHILD_PLUGIN = "tfmem-child"  # isolate.child_plugin.PLUGIN_NAME, not imported for it
 _MARKER_LINES = (
     (
@@ -65,15 +64,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)  # so that a test's id ends in the allocator's name
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    mark = metafunc.definition.get_closest_marker("tf_runtime")
-    allocators = mark.kwargs.get("allocator") if mark else None
-    if isinstance(allocators, (list, tuple)):
-        metafunc.fixturenames.append(_ALLOCATOR_FIXTURE)
-        marked = [pytest.param(name, marks=pytest.mark.tf_runtime(allocator=name), id=str(name)) for name in allocators]
-        metafunc.parametrize(_ALLOCATOR_FIXTURE, marked, indirect=True)
+    marks = metafunc.definition.iter_markers("tf_runtime")
+    named = next((mark.kwargs["allocator"] for mark in marks if "allocator" in mark.kwargs), None)
+    # Any other list is wrong, and an error of the test: pytest would skip one of an empty list.
+    if isinstance(named, (list, tuple)) and 0 < len(set(map(str, named))) == len(named):
+        metafunc.fixturenames.append(allocators.FIXTURE)
+        marked = [pytest.param(name, marks=pytest.mark.tf_runtime(allocator=name), id=str(name)) for name in named]
+        metafunc.parametrize(allocators.FIXTURE, marked, indirect=True)
 
 
-@pytest.fixture(name=_ALLOCATOR_FIXTURE)
+@pytest.fixture(name=allocators.FIXTURE)
 def _allocator(request: pytest.FixtureRequest) -> object:
     return request.param
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from pytest_tfmem.allocators import FIXTURE
 from pytest_tfmem.budgets.marker import MarkerBudget, parse_memory_budget
 from pytest_tfmem.budgets.resolve import Budget, active_profiles, resolve
 from pytest_tfmem.budgets.source import marker_line
 from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.figures import Limit
+from pytest_tfmem.isolate.allocators import (
+    Choice,
+    GpuFacts,
+    choose_allocator,
+    judged_limit,
+    refuse_ignored_cpu_allocator,
+)
 from pytest_tfmem.isolate.identity import collected_id
 from pytest_tfmem.isolate.runtime import Runtime, parse_tf_runtime
 from pytest_tfmem.measure.nvml import gpu_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.settings import Settings
@@ -26,19 +36,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A test's budget, its runtime, and how long it may take."""
+    """A test's budget, its runtime, and how long it may take.
+
+    `runtime` has the allocator that was chosen, and `choice` says who chose it. `warm_up`: calls of the test's body
+    before the one that is measured. `gpu_tensors`: to be measured even if that takes a second run. `notes`: what the
+    user should know of how all this came about, each a sentence without a full stop.
+    """
 
     budget: Budget
     runtime: Runtime
     timeout_seconds: float | None
+    choice: Choice
+    warm_up: int
+    gpu_tensors: bool
+    notes: tuple[str, ...]
 
 
 class Requests:
-    """Answers what is asked of each test of a session."""
+    """Answers what is asked of each test of a session. `gpus` is called only where an allocator depends on it."""
 
-    def __init__(self, settings: Settings, file: BudgetsFile | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        file: BudgetsFile | None,
+        gpus: Callable[[], GpuFacts] = lambda: GpuFacts(has_gpu=False),
+    ) -> None:
         self._settings = settings
         self._file = file
+        self._gpus = gpus
         self._profiles: frozenset[str] | None = None
 
     def names(self, item: pytest.Item) -> bool:
@@ -46,12 +71,20 @@ class Requests:
         return self._resolve(item, ()).named
 
     def of(self, item: pytest.Item) -> Request:
-        """All that is asked of the test. Raises TfmemError for a marker that is wrong."""
+        """All that is asked of the test. Raises TfmemError for a marker that is wrong, or cannot be fulfilled here."""
         budget = self._resolve(item, marker_budgets(item))
+        runtime = marker_runtime(item)
+        choice = self._choice(item, runtime)
+        if choice.allocator != "memory_guard":
+            runtime = msgspec.structs.replace(runtime, allocator=choice.allocator)
         return Request(
-            budget=budget,
-            runtime=self._runtime(item),
+            budget=_with_judged_limit(budget, judged_limit(choice, runtime), item),
+            runtime=runtime,
             timeout_seconds=budget.timeout_seconds or self._settings.timeout_seconds,
+            choice=choice,
+            warm_up=budget.warm_up or 0,
+            gpu_tensors=budget.gpu_tensors_wanted or self._settings.explain,
+            notes=(*budget.notes, *choice.notes),
         )
 
     def _resolve(self, item: pytest.Item, markers: Sequence[MarkerBudget]) -> Budget:
@@ -64,12 +97,23 @@ class Requests:
             self._profiles = active_profiles(self._file, gpu_names()) if needed and self._file else frozenset()
         return self._profiles
 
-    def _runtime(self, item: pytest.Item) -> Runtime:
-        runtime = marker_runtime(item)
-        if runtime.allocator is not None:
-            return runtime
-        of_file = self._file.defaults.allocator if self._file is not None else None
-        return msgspec.structs.replace(runtime, allocator=of_file or self._settings.allocator)
+    def _choice(self, item: pytest.Item, runtime: Runtime) -> Choice:
+        if self._settings.in_process:
+            return Choice(allocator=None, where_from="default")  # nothing is set up for a test in pytest's own process
+        try:
+            refuse_ignored_cpu_allocator(runtime, os.environ)
+            return choose_allocator(
+                runtime,
+                os.environ,
+                of_file=self._file.defaults.allocator if self._file else None,
+                of_option=self._settings.allocator,
+                gpus=self._facts,
+            )
+        except TfmemError as error:
+            raise error if error.where else _placed(error, item, "tf_runtime") from None
+
+    def _facts(self) -> GpuFacts:
+        return GpuFacts(has_gpu=False) if self._settings.gpu == "off" else self._gpus()
 
 
 def where_marked(item: pytest.Item, node: Any, marker: str, keyword: str | None) -> str:
@@ -97,9 +141,29 @@ def marker_budgets(item: pytest.Item) -> list[MarkerBudget]:
 def marker_runtime(item: pytest.Item) -> Runtime:
     """The runtime that the item's markers ask for. Raises TfmemError for a marker that is wrong."""
     try:
-        return parse_tf_runtime([(mark.args, mark.kwargs) for _, mark in _closest_first(item, "tf_runtime")])
+        runtime = parse_tf_runtime([(mark.args, mark.kwargs) for _, mark in _closest_first(item, "tf_runtime")])
+        _refuse_two_allocators(item, runtime)
     except TfmemError as error:
         raise _placed(error, item, "tf_runtime") from None
+    return runtime
+
+
+def _refuse_two_allocators(item: pytest.Item, runtime: Runtime) -> None:
+    """Raises TfmemError if the test's id ends in the name of one allocator, and another mark asks for another."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if FIXTURE in parameters and parameters[FIXTURE] != runtime.allocator:
+        what = f"a list makes this a test of {parameters[FIXTURE]!r}, and the mark of a parameter asks for another"
+        raise TfmemError(f"tf_runtime(allocator=...): {what} ({runtime.allocator!r})", hint="leave one of them out")
+
+
+def _with_judged_limit(budget: Budget, limit_bytes: int | None, item: pytest.Item) -> Budget:
+    """The budget with a memory_limit that its allocator does not enforce, as the ceiling on `gpu` that it is."""
+    stricter = budget.limits.get("gpu")
+    if limit_bytes is None or (stricter is not None and stricter.bytes <= limit_bytes and stricter.level == "error"):
+        return budget
+    node = next(node for node, mark in _closest_first(item, "tf_runtime") if "memory_limit" in mark.kwargs)
+    limit = Limit(bytes=limit_bytes, where=where_marked(item, node, "tf_runtime", "memory_limit"))
+    return msgspec.structs.replace(budget, limits={**budget.limits, "gpu": limit})
 
 
 def _closest_first(item: pytest.Item, marker: str) -> list[tuple[Any, pytest.Mark]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pytest_tfmem.allocators import ALLOCATORS
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.units import parse_seconds
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_tfmem.allocators import Allocator
+
 DEFAULT_BUDGETS = "budgets.yaml"
 DEFAULT_INTERVAL_SECONDS = 0.02
 START_METHODS = ("auto", "spawn", "forkserver")
 GPU_MODES = ("auto", "require", "off")
-ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +29,14 @@ class Settings:
 
     `budgets` is the budgets file if it was named or is there. `preload` are the modules that servers import ahead,
     None where the plugin is to find out. `in_process` says why tests run in pytest's own process, unmeasured
-    ("--pdb"); it is empty when they do not.
+    ("--pdb"); it is empty when they do not. `explain` asks for gpu_tensors where that takes a second run. `lease_dir`
+    is where sessions find each other's locks on cards, None for the place that is usual on the host.
     """
 
     budgets: Path | None
     start_method: Literal["auto", "spawn", "forkserver"]
     preload: tuple[str, ...] | None
-    allocator: Literal["cuda_malloc_async", "growth", "bfc", "cuda_malloc"] | None
+    allocator: Allocator | None
     gpu: Literal["auto", "require", "off"]
     timeout_seconds: float | None
     interval_seconds: float
@@ -41,6 +44,8 @@ class Settings:
     in_process: str
     json: Path | None
     junit_properties: bool
+    explain: bool
+    lease_dir: Path | None
 
 
 class _Option(NamedTuple):  # made in a tenth of a dataclass's time, and every session makes it
@@ -75,6 +80,11 @@ _OPTIONS = (
     _Option("tfmem_interval", f"time between samples (default: {DEFAULT_INTERVAL_SECONDS})", "SECONDS"),
     _Option("tfmem_all", "measure every test, each in a fresh process"),
     _Option("no_tfmem", "run every test in pytest's own process and measure nothing"),
+    _Option(
+        "tfmem_explain",
+        "measure gpu_tensors, the bytes that tensors asked for, in a second run with TensorFlow's profiler, for tests"
+        " whose allocator rounds up",
+    ),
     _Option("tfmem_json", "write the run document to FILE", "FILE"),
 )
 
@@ -90,6 +100,12 @@ def declare(parser: pytest.Parser) -> None:
         "tfmem_preload",
         "modules that a server imports before it forks tests (default: the frameworks that the test's file imports)",
         type="args",
+        default=None,
+    )
+    parser.addini(
+        "tfmem_lease_dir",
+        "a folder for the locks by which sessions share cards (default: a folder that all sessions of the host share)",
+        type="string",
         default=None,
     )
     parser.addini("tfmem_junit_properties", "write tfmem.* properties to JUnit XML", type="bool", default=True)
@@ -120,6 +136,8 @@ def read_settings(config: pytest.Config) -> Settings:
         in_process=_in_process(config),
         json=_json(config),
         junit_properties=bool(config.getini("tfmem_junit_properties")),
+        explain=bool(_value(config, "tfmem_explain")),
+        lease_dir=_lease_dir(config),
     )
 
 
@@ -192,6 +210,17 @@ def _json(config: pytest.Config) -> Path | None:
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         raise TfmemError(f"{one_line(str(named))} {what}", where=_where(config, "tfmem_json"), hint="name a file")
+    return path
+
+
+def _lease_dir(config: pytest.Config) -> Path | None:
+    named = config.getini("tfmem_lease_dir")
+    if not named:
+        return None
+    path = Path(config.inipath.parent if config.inipath else config.rootpath, named)
+    if path.exists() and not path.is_dir():
+        where = f"{_ini_name(config)}: tfmem_lease_dir"
+        raise TfmemError(f"{one_line(str(named))} is not a folder", where=where, hint="name a folder")
     return path
 
 

@@ -339,14 +339,14 @@ def options_table() -> list[list[str]]:
 
 
 def is_switch(name: str) -> bool:
-    return name in {"tfmem_all", "no_tfmem"}
+    return name in {"tfmem_all", "no_tfmem", "tfmem_explain"}
 
 
 def test_the_defaults_of_the_table_hold(pytester):
     found = settings.read_settings(pytester.parseconfig("-p", "no:asyncio"))
     assert (found.budgets, found.allocator, found.timeout_seconds, found.json) == (None, None, None, None)
     assert (found.gpu, found.interval_seconds, found.measure_all, found.in_process) == ("auto", 0.02, False, "")
-    assert found.junit_properties
+    assert (found.explain, found.lease_dir, found.junit_properties) == (False, None, True)
 
 
 def fields(kind: type[msgspec.Struct]) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from pytest_tfmem import settings
-from pytest_tfmem.budgets import model
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.isolate import runtime
 from pytest_tfmem.settings import read_settings
 
 # By option: how it is given on the command line and in the ini file, and the setting that comes of it.
@@ -20,6 +19,7 @@ _WAYS = {
     "--tfmem-timeout": ("90", "timeout_seconds", 90.0),
     "--tfmem-interval": ("0.5", "interval_seconds", 0.5),
     "--tfmem-all": (None, "measure_all", True),
+    "--tfmem-explain": (None, "explain", True),
     "--no-tfmem": (None, "in_process", "--no-tfmem"),
 }
 _BAD = [
@@ -65,6 +65,8 @@ def test_nothing_is_settled_that_nobody_asked_for(read):
         in_process="",
         json=None,
         junit_properties=True,
+        explain=False,
+        lease_dir=None,
     )
 
 
@@ -86,9 +88,9 @@ def test_each_setting_can_be_given_in_the_ini_file(read, option):
     assert getattr(read(ini=f"{_ini_key(option)} = {value or 'true'}"), name) == wanted
 
 
-@pytest.mark.parametrize("name", ["measure_all", "in_process"])
+@pytest.mark.parametrize("name", ["measure_all", "in_process", "explain"])
 def test_a_switch_in_the_ini_file_can_be_off(read, name):
-    assert not getattr(read(ini="tfmem_all = false\nno_tfmem = no"), name)
+    assert not getattr(read(ini="tfmem_all = false\nno_tfmem = no\ntfmem_explain = off"), name)
 
 
 def test_an_option_wins_over_the_ini_file(read):
@@ -105,6 +107,22 @@ def test_a_value_in_the_ini_file_that_is_wrong_does_no_harm_where_an_option_is_g
 
 def test_junit_properties_can_be_switched_off(read):
     assert read(ini="tfmem_junit_properties = false").junit_properties is False
+
+
+def test_a_folder_for_locks_is_named_from_the_ini_file_and_need_not_be_there(read, pytester, monkeypatch):
+    monkeypatch.chdir(pytester.mkdir("below"))
+    ini = "tfmem_lease_dir = locks"
+    assert read("-c", str(pytester.path / "tox.ini"), ini=ini).lease_dir == pytester.path / "locks"
+    assert read("-c", str(pytester.path / "tox.ini"), ini="tfmem_lease_dir = /var/locks").lease_dir == Path(
+        "/var/locks"
+    )
+
+
+def test_a_folder_for_locks_that_is_a_file_is_refused(read, pytester):
+    (pytester.path / "locks").write_text("")
+    with pytest.raises(TfmemError) as raised:
+        read(ini="tfmem_lease_dir = locks")
+    assert str(raised.value) == "tox.ini: tfmem_lease_dir: locks is not a folder; name a folder"
 
 
 def test_budgets_yaml_in_the_root_directory_is_taken_if_it_is_there(read, pytester):
@@ -169,8 +187,3 @@ def _is_refused(result, said):
     output = "\n".join([*result.outlines, *result.errlines])
     assert "\x1b" not in output
     assert not re.search(r"Traceback|INTERNALERROR", output)
-
-
-def test_option_marker_and_file_know_the_same_allocators():
-    # Three lists, because what is loaded with the plugin must not load the rooms of the other two.
-    assert settings.ALLOCATORS == runtime.ALLOCATORS == model.ALLOCATORS

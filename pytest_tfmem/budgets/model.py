@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
+from pytest_tfmem.allocators import Allocator
 from pytest_tfmem.budgets.pattern import Pattern
 from pytest_tfmem.figures import Level, Limit
 
-Allocator = Literal["cuda_malloc_async", "growth", "bfc", "cuda_malloc"]
-
-ALLOCATORS: tuple[Allocator, ...] = get_args(Allocator)
 LEVELS: tuple[Level, ...] = get_args(Level)
 VERSION = 1
 MOST_WARM_UP_CALLS = 100

@@ -6,12 +6,11 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from pytest_tfmem.allocators import ALLOCATORS, Allocator
 from pytest_tfmem.budgets.model import (
-    ALLOCATORS,
     HOW_TO_WRITE_A_WARM_UP,
     LEVELS,
     MOST_WARM_UP_CALLS,
-    Allocator,
     Tolerance,
 )
 from pytest_tfmem.budgets.names import unknown

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pytest_tfmem.budgets.model import MOST_WARM_UP_CALLS, Allocator
+from pytest_tfmem.allocators import Allocator
+from pytest_tfmem.budgets.model import MOST_WARM_UP_CALLS
 from pytest_tfmem.figures import FIGURES, Level
 from pytest_tfmem.units import SECONDS_PATTERN, SIZE_PATTERN
 

@@ -10,11 +10,13 @@ from pytest_tfmem.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The only spellings that TensorFlow compares with (gpu_process_state.cc, gpu_bfc_allocator.cc).
+# The only spellings that TensorFlow compares with (gpu_process_state.cc, gpu_bfc_allocator.cc, process_state.cc).
 _SPELLINGS = {
     "TF_GPU_ALLOCATOR": ("cuda_malloc_async", "cuda_malloc", "memory_guard"),
     "TF_FORCE_GPU_ALLOW_GROWTH": ("true", "false"),
+    "TF_CPU_ALLOCATOR_USE_BFC": ("true", "false", "1", "0"),
 }
+_OF_ANY_CASE = {"TF_CPU_ALLOCATOR_USE_BFC"}
 
 
 def ignored_values(environ: Mapping[str, str | None]) -> list[str]:
@@ -22,7 +24,7 @@ def ignored_values(environ: Mapping[str, str | None]) -> list[str]:
     return [
         _sentence(name, value, spellings)
         for name, spellings in _SPELLINGS.items()
-        if (value := environ.get(name)) and value not in spellings
+        if (value := environ.get(name)) and (value.lower() if name in _OF_ANY_CASE else value) not in spellings
     ]
 
 

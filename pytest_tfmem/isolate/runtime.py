@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import difflib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_tfmem.allocators import ALLOCATORS, Allocator
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.units import parse_size
@@ -14,7 +18,6 @@ from pytest_tfmem.units import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-ALLOCATORS = ("cuda_malloc_async", "growth", "bfc", "cuda_malloc")
 PRECISIONS = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 ARGUMENTS = (
     "allocator",
@@ -29,7 +32,14 @@ ARGUMENTS = (
     "env",
 )
 
-# Without these, TensorFlow's allocator is what the variables of the user's own environment say.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+_MIB = 1 << 20
+_NO_CARD = "-1"  # no card has this number, and CUDA takes those before the first that there is not
+_CUDA_NOT_INITIALIZED = 3  # CUDA_ERROR_NOT_INITIALIZED
+
+# Growth by the environment alone: tf.config refuses it together with a limit, or leaves it out without a word.
+# cuda_malloc_async and cuda_malloc take no notice of it.
 _ALLOCATOR_ENVIRONMENT: dict[str, dict[str, str | None]] = {
     "cuda_malloc_async": {"TF_GPU_ALLOCATOR": "cuda_malloc_async"},
     "cuda_malloc": {"TF_GPU_ALLOCATOR": "cuda_malloc"},
@@ -41,10 +51,11 @@ _ALLOCATOR_ENVIRONMENT: dict[str, dict[str, str | None]] = {
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """A runtime for one test. None, or an empty mapping, leaves a thing as it is.
 
-    `memory_limit_bytes` is TensorFlow's own limit on each GPU, `gpus` how many of the visible GPUs stay visible.
+    `memory_limit_bytes`, whole MiB, is TensorFlow's own limit on each logical GPU. `gpus` is how many cards the test
+    holds: which they are is settled when it starts (`apply_visible_devices`), but for 0, which hides all.
     """
 
-    allocator: Literal["cuda_malloc_async", "growth", "bfc", "cuda_malloc"] | None = None
+    allocator: Allocator | None = None
     memory_limit_bytes: int | None = None
     gpus: int | None = None
     jit: bool | None = None
@@ -65,7 +76,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 def parse_tf_runtime(markers: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> Runtime:
     """The runtime that `tf_runtime` markers ask for, closest first: argument by argument the closest wins.
 
-    Raises TfmemError for what is not an argument or not a value for it.
+    Raises TfmemError for what is not an argument or not a value for it, and for arguments that exclude each other.
     """
     wanted: dict[str, Any] = {}
     for positional, keywords in markers:
@@ -73,11 +84,16 @@ def parse_tf_runtime(markers: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]
             raise TfmemError("tf_runtime takes keyword arguments only", hint="write tf_runtime(jit=True)")
         for name, value in keywords.items():
             wanted.setdefault(name, value)
-    return Runtime(**dict(_parsed(name, value) for name, value in wanted.items()))
+    runtime = Runtime(**dict(_parsed(name, value) for name, value in wanted.items()))
+    _refuse_contradictions(runtime)
+    return runtime
 
 
 def environment_of(runtime: Runtime, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a process that is to have `runtime`, from the one that it would inherit."""
+    """The environment for a process that is to have `runtime`, from the one that it would inherit.
+
+    It chooses no cards: those that a test holds are made visible by `apply_visible_devices`.
+    """
     changes: dict[str, str | None] = {}
     if runtime.allocator is not None:
         changes |= _ALLOCATOR_ENVIRONMENT[runtime.allocator]
@@ -87,10 +103,25 @@ def environment_of(runtime: Runtime, inherited: Mapping[str, str]) -> dict[str, 
         changes["TF_NUM_INTRAOP_THREADS"] = str(runtime.intra_op_threads)
     if runtime.inter_op_threads is not None:
         changes["TF_NUM_INTEROP_THREADS"] = str(runtime.inter_op_threads)
-    if runtime.gpus is not None:
-        changes |= _visible_gpus(runtime.gpus, inherited)
+    if runtime.gpus == 0:
+        changes[VISIBLE] = _NO_CARD
     merged = dict(inherited) | changes | runtime.env
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def apply_visible_devices(value: str) -> None:
+    """Have CUDA see these cards alone, by their uuids, from its start in this process on.
+
+    Raises TfmemError if CUDA has been started here: it has looked at the variable once for all.
+    """
+    if value != os.environ.get(VISIBLE) and _cuda_is_up():
+        raise TfmemError(
+            "the cards that this test holds cannot be given to it: CUDA was started in its process before the test,"
+            " and has taken others",
+            hint="nothing that is loaded with pytest, or imported with the test's file, may list GPUs or use them",
+        )
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ[VISIBLE] = value
 
 
 def apply_before_import(runtime: Runtime) -> None:
@@ -140,7 +171,7 @@ def _divide_devices(tf: Any, runtime: Runtime) -> None:
 
 
 def _split_devices(tf: Any, kind: str, count: int, limit_bytes: int | None) -> None:
-    limit = None if limit_bytes is None else limit_bytes / (1 << 20)  # tf.config counts in MiB
+    limit = None if limit_bytes is None else limit_bytes // _MIB  # TensorFlow counts in MiB, and cuts off a fraction
     for device in tf.config.list_physical_devices(kind):
         parts = [tf.config.LogicalDeviceConfiguration(memory_limit=limit) for _ in range(count)]
         tf.config.set_logical_device_configuration(device, parts)
@@ -156,12 +187,33 @@ def _asked_of_tensorflow(runtime: Runtime) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
 
 
-def _visible_gpus(count: int, inherited: Mapping[str, str]) -> dict[str, str | None]:
-    listed = inherited.get("CUDA_VISIBLE_DEVICES")
-    cards = listed.split(",") if listed is not None else [str(index) for index in range(count)]
-    chosen = ",".join(cards[:count]) if count else "-1"
-    changes: dict[str, str | None] = {"CUDA_VISIBLE_DEVICES": chosen}
-    return changes if listed is not None else changes | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+def _cuda_is_up() -> bool:
+    """Whether CUDA's driver has been initialised in this process. Does not load it, and does not initialise it."""
+    try:
+        if b"/libcuda.so" not in Path("/proc/self/maps").read_bytes():
+            return False
+        count = ctypes.c_int()
+        # Some libraries load the driver long before they use it.
+        return bool(ctypes.CDLL("libcuda.so.1").cuDeviceGetCount(ctypes.byref(count)) != _CUDA_NOT_INITIALIZED)
+    except (OSError, AttributeError):
+        return False  # no Linux, or no driver of this name
+
+
+def _refuse_contradictions(runtime: Runtime) -> None:
+    limit = runtime.memory_limit_bytes
+    if limit is not None and (limit % _MIB or not limit):
+        around = f"{limit // _MIB} MiB' or '{limit // _MIB + 1} MiB" if limit > _MIB else "1 MiB"
+        raise TfmemError(
+            f"tf_runtime(memory_limit=...): {limit} bytes are not a number of whole MiB, in which TensorFlow counts",
+            hint=f"write '{around}'",
+        )
+    if limit is None and "GPU" in runtime.logical_devices:
+        raise TfmemError(
+            "tf_runtime(logical_devices=...) divides GPUs, which TensorFlow does only by memory",
+            hint="write memory_limit too, the limit of each logical GPU",
+        )
+    if runtime.gpus is not None and VISIBLE in runtime.env:
+        raise TfmemError(f"tf_runtime has gpus, and sets {VISIBLE} in env", hint="leave one of the two out")
 
 
 def _parsed(name: str, value: Any) -> tuple[str, Any]:
@@ -173,11 +225,29 @@ def _parsed(name: str, value: Any) -> tuple[str, Any]:
         )
     if name == "memory_limit":
         return "memory_limit_bytes", parse_size(value, where="tf_runtime(memory_limit=...)")
+    if name == "allocator" and isinstance(value, (list, tuple)):
+        raise _list_of_allocators(value)
     check, right = _CHECKS[name]
     if not check(value):
         shown = one_line(repr(value), most=60)
         raise TfmemError(f"tf_runtime({name}={shown}) is not possible", hint=f"{name} is {right}")
     return name, dict(value) if isinstance(value, dict) else value
+
+
+def _list_of_allocators(value: Sequence[object]) -> TfmemError:
+    """Why a list has made no tests: pytest makes them where it collects a function, of a list in which all is well."""
+    names = [str(name) for name in value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    shown = f"tf_runtime(allocator={one_line(repr(value), most=60)})"
+    if not names:
+        return TfmemError(f"{shown} names no allocator", hint=f"name some of {', '.join(ALLOCATORS)}")
+    if twice is not None:
+        return TfmemError(f"{shown} names {one_line(twice, most=60)} twice", hint="name each once")
+    return TfmemError(
+        f"{shown} makes one test of each, which can be done only of a function that pytest collects, not of a method"
+        " of unittest.TestCase, of a doctest, or by a marker that is added later",
+        hint="name one allocator",
+    )
 
 
 def _is_one_of(value: object, known: Sequence[str]) -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_tfmem.allocators import ALLOCATORS
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.isolate.runtime import ALLOCATORS, ARGUMENTS, PRECISIONS, Runtime, environment_of, parse_tf_runtime
+from pytest_tfmem.isolate.runtime import (
+    ARGUMENTS,
+    PRECISIONS,
+    Runtime,
+    apply_visible_devices,
+    environment_of,
+    parse_tf_runtime,
+)
 
 DEVICES = 'logical_devices is a count by kind of device, such as {"CPU": 2}'
 ENVIRONMENT = "env is a mapping of names to strings (None unsets a variable)"
@@ -44,7 +54,7 @@ class Array:
     [
         *(("allocator", name, Runtime(allocator=name)) for name in ALLOCATORS),
         ("memory_limit", "4 GiB", Runtime(memory_limit_bytes=4 << 30)),
-        ("memory_limit", 4096, Runtime(memory_limit_bytes=4096)),
+        ("memory_limit", 1 << 20, Runtime(memory_limit_bytes=1 << 20)),
         ("gpus", 0, Runtime(gpus=0)),
         ("gpus", 8, Runtime(gpus=8)),
         ("jit", True, Runtime(jit=True)),
@@ -52,7 +62,7 @@ class Array:
         *(("precision", name, Runtime(precision=name)) for name in PRECISIONS),
         ("cpu_allocator", "bfc", Runtime(cpu_allocator="bfc")),
         ("cpu_allocator", "default", Runtime(cpu_allocator="default")),
-        ("logical_devices", {"CPU": 2, "GPU": 1}, Runtime(logical_devices={"CPU": 2, "GPU": 1})),
+        ("logical_devices", {"CPU": 2}, Runtime(logical_devices={"CPU": 2})),
         ("intra_op_threads", 1, Runtime(intra_op_threads=1)),
         ("inter_op_threads", 2, Runtime(inter_op_threads=2)),
         ("env", {"A": "1", "B": None, "C": ""}, Runtime(env={"A": "1", "B": None, "C": ""})),
@@ -108,6 +118,54 @@ def test_no_marker_asks_for_nothing():
 )
 def test_every_argument_is_refused_for_what_it_cannot_be(name, value, shown, right):
     assert refusal(((), {name: value})) == f"tf_runtime({name}={shown}) is not possible; {right}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "right"),
+    [
+        ("1 GB", 10**9, "'953 MiB' or '954 MiB'"),
+        ((1 << 20) + 1, (1 << 20) + 1, "'1 MiB' or '2 MiB'"),
+        ("512 KiB", 1 << 19, "'1 MiB'"),
+        (0, 0, "'1 MiB'"),
+    ],
+)
+def test_a_limit_of_which_tensorflow_would_make_another_is_refused(limit, size, right):
+    assert refusal(((), {"memory_limit": limit})) == (
+        f"tf_runtime(memory_limit=...): {size} bytes are not a number of whole MiB, in which TensorFlow counts;"
+        f" write {right}"
+    )
+
+
+def test_gpus_are_divided_only_by_memory():
+    assert refusal(((), {"logical_devices": {"CPU": 2, "GPU": 2}})) == (
+        "tf_runtime(logical_devices=...) divides GPUs, which TensorFlow does only by memory;"
+        " write memory_limit too, the limit of each logical GPU"
+    )
+    assert parsed(logical_devices={"GPU": 2}, memory_limit="1 GiB").logical_devices == {"GPU": 2}
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_cards_are_named_in_one_way(gpus):
+    message = "tf_runtime has gpus, and sets CUDA_VISIBLE_DEVICES in env; leave one of the two out"
+    assert refusal(((), {"gpus": gpus}), ((), {"env": {"CUDA_VISIBLE_DEVICES": "0"}})) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([], f"[]) names no allocator; name some of {', '.join(ALLOCATORS)}"),
+        (["bfc", "growth", "bfc"], "['bfc', 'growth', 'bfc']) names bfc twice; name each once"),
+        (
+            ("bfc", "growth"),
+            (
+                "('bfc', 'growth')) makes one test of each, which can be done only of a function that pytest collects, not"
+                " of a method of unittest.TestCase, of a doctest, or by a marker that is added later; name one allocator"
+            ),
+        ),
+    ],
+)
+def test_a_list_of_allocators_that_has_made_no_tests_is_refused(value, said):
+    assert refusal(((), {"allocator": value})) == f"tf_runtime(allocator={said}"
 
 
 def test_a_limit_that_is_no_size_is_refused():
@@ -187,8 +245,8 @@ def test_a_runtime_that_asks_for_nothing_changes_nothing(inherited):
         (Runtime(cpu_allocator="default"), {"TF_CPU_ALLOCATOR_USE_BFC": "false"}),
         (Runtime(intra_op_threads=3), {"TF_NUM_INTRAOP_THREADS": "3"}),
         (Runtime(inter_op_threads=4), {"TF_NUM_INTEROP_THREADS": "4"}),
-        (Runtime(gpus=0), {"CUDA_VISIBLE_DEVICES": "-1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
-        (Runtime(gpus=2), {"CUDA_VISIBLE_DEVICES": "0,1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        (Runtime(gpus=0), {"CUDA_VISIBLE_DEVICES": "-1"}),
+        (Runtime(gpus=2), {}),
         (Runtime(env={"A": "1"}), {"A": "1"}),
         (
             Runtime(allocator="growth", env={"TF_FORCE_GPU_ALLOW_GROWTH": "false"}),
@@ -200,13 +258,20 @@ def test_each_argument_has_its_variable(runtime, changed):
     assert environment_of(runtime, FREE) == FREE | changed
 
 
-@pytest.mark.parametrize(
-    ("listed", "count", "visible"),
-    [("3,5,7", 2, "3,5"), ("GPU-aa,GPU-bb", 1, "GPU-aa"), ("3", 2, "3"), ("3,5", 0, "-1"), ("", 1, "")],
-)
-def test_cards_are_chosen_from_those_that_are_visible(listed, count, visible):
-    made = environment_of(Runtime(gpus=count), {"CUDA_VISIBLE_DEVICES": listed})
-    assert made == {"CUDA_VISIBLE_DEVICES": visible}
+def test_no_cards_are_visible_to_a_test_that_wants_none_whatever_was_visible():
+    assert environment_of(Runtime(gpus=0), {"CUDA_VISIBLE_DEVICES": "3,5"}) == {"CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def test_which_cards_a_test_holds_is_not_settled_by_its_runtime():
+    listed = {"CUDA_VISIBLE_DEVICES": "3,5"}
+    assert environment_of(Runtime(gpus=1), listed) == listed
+
+
+def test_the_cards_that_a_test_holds_are_those_that_cuda_will_see(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    apply_visible_devices("GPU-aa,GPU-bb")
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]) == ("GPU-aa,GPU-bb", "PCI_BUS_ID")
 
 
 def test_a_variable_can_be_unset():

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pytest_tfmem.allocators import ALLOCATORS
 from pytest_tfmem.figures import PHASES, Marks, PhaseMarks
 from pytest_tfmem.isolate import wire
-from pytest_tfmem.isolate.runtime import ALLOCATORS, Runtime
+from pytest_tfmem.isolate.runtime import Runtime
 from pytest_tfmem.isolate.wire import Channel, ControlChannel, WireError, decode, encode
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
