@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.isolate.allocators import GpuFacts
     from pytest_tfmem.isolate.gpus import Gpus
     from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.order import Order
@@ -185,7 +186,7 @@ class TfmemSession:
         if self._lazy_requests is None:
             from pytest_tfmem.request import Requests  # noqa: PLC0415  only where a test is to be measured
 
-            self._lazy_requests = Requests(self.settings, self._file)
+            self._lazy_requests = Requests(self.settings, self._file, self._gpu_facts)
         return self._lazy_requests
 
     def _folder(self) -> Any:
@@ -209,6 +210,9 @@ class TfmemSession:
             terminal.write_line(one_line(text, most=500))
         else:
             print(one_line(text, most=500), file=sys.stderr, flush=True)  # noqa: T201  a worker has no terminal of its own
+
+    def _gpu_facts(self) -> GpuFacts:
+        return self._gpus.facts()
 
     @property
     def _gpus(self) -> Gpus:

@@ -13,22 +13,39 @@ from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
 from pytest_tfmem.isolate.controller import IsolatedTest
+from pytest_tfmem.isolate.lease import nested_environment, visible_devices
 from pytest_tfmem.isolate.order import Order
+from pytest_tfmem.isolate.profiled import tensor_peaks
 from pytest_tfmem.isolate.runtime import environment_of
-from pytest_tfmem.measure.readings import device_readings, host_readings, phase_figures, readings_of_the_dead
+from pytest_tfmem.measure.device_readings import (
+    NO_DEVICE,
+    ROUNDING,
+    allocator_in_force,
+    cards_used,
+    device_readings,
+    incomplete,
+    warmed_up,
+)
+from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.report.failure import breach_text
 from pytest_tfmem.report.properties import junit_properties
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_tfmem.figures import FigureReading, Verdict
     from pytest_tfmem.isolate.controller import PhaseResult
+    from pytest_tfmem.isolate.gpus import Gpus
+    from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.starter import Starter
+    from pytest_tfmem.measure.devices import TensorPeak
+    from pytest_tfmem.measure.footprint import Footprint
     from pytest_tfmem.request import Request
     from pytest_tfmem.settings import Settings
 
 Outcome = Literal["passed", "failed", "skipped"]
+HIDDEN = "tf_runtime(gpus=0) hides them"
 OUTPUT_SECTION = "output of the test's process in"  # pytest makes a heading of it: "Captured ... call"
 
 
@@ -90,7 +107,7 @@ class TestRun:
             restore=lambda data: replay.restored(item, data),
             deliver=lambda said: replay.deliver(item, said),
             footprint=self._footprint if self._sees_gpus else None,
-            retries=self._sees_gpus and request.allocator in RETRYING,
+            retries=self._sees_gpus and request.choice.allocator in ROUNDING,
         )
 
     @property
@@ -125,6 +142,7 @@ class TestRun:
         readings = self._readings()
         limits = self._request.budget.limits
         verdicts = judge(limits, readings)
+        notice = self._request.choice.notice
         return Measurement(
             nodeid=reports.encodable(self._item.nodeid),
             outcome=self._outcome,
@@ -135,12 +153,13 @@ class TestRun:
             limits=dict(limits),
             verdicts=verdicts,
             phases=phase_figures(self._test.observed.phases),
-            timeline=self._test.samples.timeline(),
+            timeline=self._test.timeline(),
             allocator=allocator_in_force(self._test.observed.devices),
             out_of_memory=reports.encodable(self._test.observed.out_of_memory),
             waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),
-            notes=[*self._request.budget.notes, *self._request.notes],
+            notes=self._notes(),
+            notices=[notice] if notice else [],
         )
 
     def put_on(self, report: pytest.TestReport) -> None:
@@ -155,6 +174,10 @@ class TestRun:
         if self._lease is not None:
             self._lease.release()
 
+    def _notes(self) -> list[str]:
+        watched = self._test.footprint
+        return [*self._request.notes, *(map(reports.encodable, watched.notes()) if watched else ())]
+
     @property
     def _sees_gpus(self) -> bool:
         return bool(self._gpus.cards) and self._request.runtime.gpus != 0
@@ -164,7 +187,7 @@ class TestRun:
 
     def _profiled(self, order: Order, starter: Starter) -> Sequence[TensorPeak] | str:
         """What a second run under the profiler says of the tensors, where that is asked for and says more."""
-        if not (self._request.gpu_tensors and self._sees_gpus and self._request.allocator in ROUNDING):
+        if not (self._request.gpu_tensors and self._sees_gpus and self._request.choice.allocator in ROUNDING):
             return ""
         return tensor_peaks(order, start=starter.start, restore=lambda data: replay.restored(self._item, data))
 
@@ -173,12 +196,18 @@ class TestRun:
         of_host = readings_of_the_dead if observed.died else host_readings
         of_devices = device_readings(
             observed.devices,
-            footprint=self._test.footprint_reading(),
+            footprint=self._footprint_reading(),
             tensors=self._tensors,
-            no_gpu=self._gpus.why_not or ("tf_runtime(gpus=0) hides them" if self._request.runtime.gpus == 0 else ""),
+            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.gpus == 0 else ""),
         )
         readings = of_host(observed.phases, samples) | (incomplete(of_devices) if observed.died else of_devices)
         return warmed_up(readings, self._request.warm_up)
+
+    def _footprint_reading(self) -> FigureReading:
+        watched, devices = self._test.footprint, self._test.observed.devices
+        if watched is None:
+            return NotMeasured(NO_DEVICE)
+        return watched.reading(cards_used(devices), allocator_in_force(devices))
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
@@ -190,7 +219,7 @@ class TestRun:
         new = [figure for figure in over if figure not in (self._failed_at_call or ())]
         if phase == "call":
             self._failed_at_call = set(over)
-        phases, notes = phase_figures(self._test.observed.phases), self._request.budget.notes
+        phases, notes = phase_figures(self._test.observed.phases), self._notes()
         return breach_text(readings, limits, verdicts, phases, over=new, notes=notes) if new else ""
 
     def _required(self, verdicts: dict[str, Verdict]) -> list[str]:
@@ -255,7 +284,8 @@ def order_for(
         basetemp=b"" if basetemp is None else os.fsencode(basetemp),
         workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
         runtime=request.runtime,
-        visible_devices=visible_devices(lease.cards) if lease else None,
+        visible_devices=visible_devices(lease) if lease else None,
+        environment=nested_environment(lease) if lease else {},
         warm_up=request.warm_up,
     )
     return Order(

@@ -1,56 +1,53 @@
-"""What the test's process does about its devices at the end of each phase."""
+"""What the test's process does about its devices: before the test, and at both ends of each phase."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_tfmem.isolate.runtime import apply_to_devices, apply_visible_devices
-from pytest_tfmem.measure.allocator import read_devices
+from pytest_tfmem.measure.allocator import DeviceReader
 from pytest_tfmem.measure.devices import DeviceMarks
 
 if TYPE_CHECKING:
     from pytest_tfmem.figures import Phase
     from pytest_tfmem.isolate import wire
-
-
-def prepare_devices(start: wire.Start) -> None:
-    """Before anything touches a device: which are visible, how they are divided, and the profiler if it is asked for.
-
-    Raises TfmemError if that cannot be had.
-    """
-    if start.visible_devices is not None:
-        apply_visible_devices(start.visible_devices)
-    if start.profiled:
-        from pytest_tfmem.measure.replay import start_profile  # noqa: PLC0415  only in a profiled run
-
-        start_profile()
-    apply_to_devices(start.runtime)
+    from pytest_tfmem.measure.replay import Profile
 
 
 class ChildDevices:
-    """Reads the marks of this process's devices, and looks once whether the allocator is the one that was asked for."""
+    """The devices of this process for the test of `start`. Nothing here starts one, but for what the runtime asks."""
 
     def __init__(self, start: wire.Start) -> None:
-        self._runtime = start.runtime
-        self._is_profiled = start.profiled
-        self._is_verified = False
+        self._start = start
+        self._reader = DeviceReader(start.runtime.allocator or "", verifies=not start.profiled)
+        self._profile: Profile | None = None
+
+    def prepare(self) -> None:
+        """Before anything touches a device: which are visible, the profiler if it is asked for, how they are divided.
+
+        Raises TfmemError if that cannot be had.
+        """
+        os.environ.update(self._start.environment)
+        if self._start.visible_devices is not None:
+            apply_visible_devices(self._start.visible_devices)
+        if self._start.profiled:
+            from pytest_tfmem.measure.replay import Profile  # noqa: PLC0415  only in a profiled run
+
+            self._profile = Profile()
+        apply_to_devices(self._start.runtime)
+
+    def reset(self) -> None:
+        """A phase begins."""
+        self._reader.reset()
 
     def read(self, phase: Phase) -> DeviceMarks | None:
-        """Their marks now; None where no framework is loaded that could use one. Makes no device."""
-        marks = read_devices()
-        if self._is_profiled and phase == "teardown":
-            return self._with_peaks(marks or DeviceMarks())
-        if marks is None or self._is_verified or not any(one.device.startswith("GPU") for one in marks.allocators):
+        """Marks at the end of a phase; None where no framework is loaded that could use a device."""
+        marks = self._reader.read()
+        if self._profile is None or phase != "teardown":
             return marks
-        self._is_verified = True
-        from pytest_tfmem.measure.tensorflow_allocator import mismatch  # noqa: PLC0415  only where it is in use
-
-        return msgspec.structs.replace(marks, problem=mismatch(self._runtime.allocator, marks))
-
-    def _with_peaks(self, marks: DeviceMarks) -> DeviceMarks:
-        from pytest_tfmem.measure.replay import stop_profile  # noqa: PLC0415  only in a profiled run
-
-        peaks, why_not = stop_profile()
-        return msgspec.structs.replace(marks, peaks=peaks, why_no_peaks=why_not)
+        marks = marks or DeviceMarks()
+        profiled = self._profile.stop({one.device: one.card for one in marks.allocators})
+        return msgspec.structs.replace(marks, peaks=profiled.peaks, why_no_peaks=profiled.problem)

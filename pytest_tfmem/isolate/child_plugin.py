@@ -15,13 +15,13 @@ import pytest
 from pytest_tfmem.errors import MemoryBudgetExceeded
 from pytest_tfmem.figures import Marks, Phase, PhaseMarks
 from pytest_tfmem.isolate import arguments, identity, out_of_memory, reports, wire
-from pytest_tfmem.isolate.child_devices import ChildDevices
-from pytest_tfmem.measure.allocator import reset_allocators
 from pytest_tfmem.measure.host import read_marks, reset_peak
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable, Generator
+
+    from pytest_tfmem.isolate.child_devices import ChildDevices
 
 PLUGIN_NAME = "tfmem-child"
 
@@ -31,10 +31,10 @@ class ChildPlugin:
 
     __name__ = PLUGIN_NAME  # by which pytest registers it, and the main plugin knows that it is in a child
 
-    def __init__(self, start: wire.Start, channel: wire.Channel) -> None:
+    def __init__(self, start: wire.Start, channel: wire.Channel, devices: ChildDevices) -> None:
         self._start = start
         self._channel = channel
-        self._devices = ChildDevices(start)
+        self._devices = devices
         self._stdout = sys.stdout
         self._config: pytest.Config | None = None
         self._chosen: pytest.Item | None = None
@@ -86,13 +86,13 @@ class ChildPlugin:
             self._channel.send(_packed_warning(warning_message, when, nodeid))
 
     def _measured(self, phase: Phase, warm_up: Callable[[], None] | None = None) -> Generator[None, object, object]:
-        start = _reset_marks()
+        start = self._reset_marks()
         self._channel.send(wire.PhaseBegun(phase, start.rss))
         began = time.perf_counter()
         try:
             if warm_up and self._start.warm_up:
                 self._warm_up(warm_up)
-                start, began = _reset_marks(), time.perf_counter()
+                start, began = self._reset_marks(), time.perf_counter()
             result = yield
         except BaseException as error:
             self._phase_over(phase, start, began, error)
@@ -103,6 +103,11 @@ class ChildPlugin:
         if problem:
             pytest.fail(problem, pytrace=False)
         return result
+
+    def _reset_marks(self) -> Marks:
+        self._devices.reset()
+        was_reset = reset_peak()  # the last to be reset: to ask devices takes memory
+        return read_marks(since_reset=was_reset)
 
     def _warm_up(self, call: Callable[[], None]) -> None:
         for _ in range(self._start.warm_up):
@@ -166,12 +171,6 @@ class _Nowhere(io.TextIOWrapper):
         if threading.current_thread() is threading.main_thread() or sys.__stderr__ is None:
             return super().write(text)
         return sys.__stderr__.write(text)
-
-
-def _reset_marks() -> Marks:
-    reset_allocators()
-    was_reset = reset_peak()  # the last to be reset: whatever is asked takes memory
-    return read_marks(since_reset=was_reset)
 
 
 def _packed_warning(recorded: warnings.WarningMessage, when: str, nodeid: str) -> wire.Warned:

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pytest_tfmem.isolate import death, reports, wire
 from pytest_tfmem.isolate.process import seconds_left
 from pytest_tfmem.measure.oom import oom_kills
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_tfmem.figures import Phase, PhaseMarks
+    from pytest_tfmem.figures import Phase, PhaseMarks, Timeline
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.started import Started
     from pytest_tfmem.measure.devices import DeviceMarks
@@ -95,7 +97,7 @@ class IsolatedTest:
         with contextlib.suppress(OSError):  # it died at once, which the first wait finds out
             self._child.channel.send(order.start)
         self._sampler = Sampler(self._child.process.pid, order.interval_seconds)
-        self._footprint = footprint(self._child.process.pid) if footprint else None
+        self.footprint = footprint(self._child.process.pid) if footprint else None
         self._grace_seconds = RETRY_SECONDS if retries else 0.0
         self._selector: selectors.BaseSelector | None = _selector(self._child)
         self._doing = "before setup"
@@ -111,6 +113,13 @@ class IsolatedTest:
     @property
     def samples(self) -> Samples:
         return self._sampler.samples
+
+    def timeline(self) -> Timeline | None:
+        """What the process tree held over time, and each GPU."""
+        timeline = self.samples.timeline()
+        if timeline is None or self.footprint is None:
+            return timeline
+        return msgspec.structs.replace(timeline, gpus=self.footprint.timeline(timeline.seconds))
 
     def allow(self, seconds: float) -> None:
         """Another's timeout for this test, from now on: it is kept if it is the shorter one."""
@@ -173,8 +182,11 @@ class IsolatedTest:
                 raise wire.WireError("sent a message that is not its to send")
 
     def _phase_over(self, said: wire.PhaseOver) -> None:
-        if self._footprint:
-            self._footprint.phase_over(said.phase, said.devices)
+        if self.footprint:
+            cards = said.devices.cards if said.devices else []
+            {"setup": self.footprint.uses, "call": self.footprint.call_ended, "teardown": self.footprint.ended}[
+                said.phase
+            ](cards)
         self._sampler.sample()
         self.observed.phases[said.phase] = said.marks
         self.observed.devices[said.phase] = said.devices
@@ -212,8 +224,8 @@ class IsolatedTest:
             raise _Ended(self._time_is_up())
         returncode = self._child.process.returncode  # asked before reading, so that its last words are read
         ready = self._selector.select(0 if returncode is not None else min(self._seconds_to_wait(), left))
-        if self._footprint:
-            self._footprint.sample_if_due()
+        if self.footprint:
+            self.footprint.sample_if_due()
         self._sampler.sample_if_due()
         if ready:
             self._child.channel.take_in()
@@ -227,7 +239,7 @@ class IsolatedTest:
 
     def _seconds_to_wait(self) -> float:
         seconds = self._sampler.wait_seconds()
-        return min(seconds, self._footprint.wait_seconds()) if self._footprint else seconds
+        return min(seconds, self.footprint.wait_seconds()) if self.footprint else seconds
 
     def _time_is_up(self) -> str:
         text = f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s"

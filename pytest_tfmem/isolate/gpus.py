@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pytest_tfmem.isolate.allocators import GpuFacts
 from pytest_tfmem.isolate.lease import Leases
 from pytest_tfmem.measure.cuda import start_probe
 from pytest_tfmem.measure.footprint import Footprint
@@ -52,10 +53,10 @@ class Gpus:
             return SWITCHED_OFF
         return "" if self._probe.cards else self._probe.problem or "no GPU"
 
-    @property
-    def why_no_async(self) -> str:
-        """Why TensorFlow would abort under cuda_malloc_async here, as a clause; empty if it can be had."""
-        return self._probe.why_no_async() if self._probe else ""
+    def facts(self) -> GpuFacts:
+        """What the choice of an allocator depends on."""
+        probe = self._probe
+        return GpuFacts(has_gpu=bool(probe and probe.cards), why_no_async=probe.why_no_async() if probe else "")
 
     def lease(self, count: int, *, nodeid: str, on_wait: Callable[[str], None]) -> Lease | None:
         """`count` cards for this test alone, once they are free; None where there is none, or none is wanted.
@@ -77,7 +78,7 @@ class Gpus:
     def close(self) -> None:
         """Let go of the driver."""
         if self._pending is not None:
-            self._pending.close()
+            self._pending.abandon()
         if self._driver is not None:
             self._driver.close()
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import afresh, frameworks, identity, reports, resume, wire
 from pytest_tfmem.isolate.child import die_with
-from pytest_tfmem.isolate.child_devices import ChildDevices, prepare_devices
+from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.child_plugin import ChildPlugin, packed_stop
 from pytest_tfmem.isolate.fitness import why_not_to_fork
 from pytest_tfmem.isolate.nursery import Nursery
@@ -80,7 +80,7 @@ class FilePlugin(ChildPlugin):
     """Hooks of a module server and of what it forks: one session, collected once, in which each fork runs one test."""
 
     def __init__(self, order: wire.Serve, control: wire.ControlChannel, name: str) -> None:
-        super().__init__(order.start, control)
+        super().__init__(order.start, control, ChildDevices(order.start))
         self._order = order
         self._control = control
         self._name = name
@@ -184,7 +184,7 @@ class FilePlugin(ChildPlugin):
         afresh.call_itself(self._name)
         self._start, self._devices = start, ChildDevices(start)
         try:
-            prepare_devices(start)
+            self._devices.prepare()
         except TfmemError as error:
             self._channel.send(wire.Refused(str(error)))
         session.config.option.basetemp = os.fsdecode(start.basetemp)

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_tfmem.figures import AnyReading, FigureReading, Phase
-    from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks, TensorPeak
+    from pytest_tfmem.measure.devices import AllocatorMarks, Card, DeviceMarks, TensorPeak
 
 NO_FRAMEWORK = "the test imported no framework that uses a GPU"
 NO_DEVICE = "the test used no GPU"
 _NO_CPU_TENSORS = "TensorFlow does not count them unless tf_runtime(cpu_allocator='bfc') says so"
 _ROUNDS_UP = "{allocator} rounds up: gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted"
-_BFC = ("growth", "bfc", "memory_guard")
+ROUNDING = ("growth", "bfc", "memory_guard")  # BFC, which retries, too, before it gives up
 _CPU = "CPU"
 # Their marks are reset before the call, so that what came before in it does not count.
 _RESET = ("rss", "rss_growth", "rss_anon", "gpu", "gpu_reserved", "cpu_tensors")
@@ -74,6 +74,12 @@ def allocator_in_force(phases: Mapping[Phase, DeviceMarks | None]) -> str:
     return next((one.allocator for one in marks if one.framework == "tensorflow" and one.device[:3] == "GPU"), "")
 
 
+def cards_used(phases: Mapping[Phase, DeviceMarks | None]) -> list[Card]:
+    """The GPUs on which the process had a context, in CUDA's order."""
+    cards = {card.uuid: card for devices in phases.values() if devices for card in devices.cards}
+    return sorted(cards.values(), key=lambda card: card.ordinal)
+
+
 def _by_device(found: Sequence[DeviceMarks]) -> dict[_Logical, list[AllocatorMarks]]:
     devices: dict[_Logical, list[AllocatorMarks]] = {}
     for marks in found:
@@ -91,16 +97,16 @@ def _in_use(device: _Logical, marks: Sequence[AllocatorMarks]) -> AnyReading:
     if not peak.since_reset:
         source += ", since the process began"
     # BFC counts whole chunks, up to twice what was requested, as its history has it.
-    exact = peak.since_reset and peak.allocator not in _BFC
-    return Reading(
-        bytes=peak.peak, exactness="exact" if exact else "upper-bound", source=source, device=device.label
-    )
+    exact = peak.since_reset and peak.allocator not in ROUNDING
+    return Reading(bytes=peak.peak, exactness="exact" if exact else "upper-bound", source=source, device=device.label)
 
 
 def _requested(device: _Logical, marks: Sequence[AllocatorMarks], tensors: Sequence[TensorPeak] | str) -> AnyReading:
     allocator = marks[-1].allocator
-    if allocator == "cuda_malloc_async":
-        return _in_use(device, marks)
+    counted = [one for one in marks if one.requested_peak is not None]
+    if counted:
+        most = max(counted, key=lambda one: one.requested_peak or 0)
+        return _in_use(device, [msgspec.structs.replace(most, peak=most.requested_peak or 0)])
     if isinstance(tensors, str):
         return NotMeasured(tensors or _ROUNDS_UP.format(allocator=allocator), device.label)
     peak = next((one for one in tensors if (one.device, one.card) == (device.device, device.card)), None)

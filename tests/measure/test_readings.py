@@ -163,18 +163,6 @@ def test_a_phase_has_no_anonymous_memory_where_nobody_counts_it():
     assert figures == {"setup": {"seconds": 0.25, "rss_bytes": 2000, "rss_growth_bytes": 1000}}
 
 
-def test_device_figures_that_are_not_measured_say_why():
-    read = device_readings("no GPU", "not asked for")
-    assert read.keys() == DEVICE_FIGURES.keys()
-    assert {figure: reading.not_measured for figure, reading in read.items()} == {
-        "gpu": "no GPU",
-        "gpu_tensors": "no GPU",
-        "gpu_reserved": "no GPU",
-        "gpu_footprint": "no GPU",
-        "cpu_tensors": "not asked for",
-    }
-
-
 sizes = st.integers(0, 1 << 50)
 some_marks = st.builds(
     lambda peak, rss, *rest: marks(max(peak, rss), rss, file=rest[0], shmem=rest[1], error=rest[2], exact_now=rest[3]),
