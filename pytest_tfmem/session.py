@@ -140,11 +140,12 @@ class TfmemSession:
             return
         from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only if one is wanted
         from pytest_tfmem.history.rundocument import RunDocument, describe_run, write_run_document  # noqa: PLC0415
-        from pytest_tfmem.measure.nvml import gpu_names  # noqa: PLC0415
+        from pytest_tfmem.measure.nvml import names_and_version  # noqa: PLC0415
 
         seconds = (dt.datetime.now(tz=dt.UTC) - self._began).total_seconds()
         run = describe_run(self._config.rootpath, started_at=self._began, duration_seconds=seconds)
-        environment = describe_environment(gpus=gpu_names())
+        gpus, gpu_driver = names_and_version()
+        environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
         write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))
 
     @property

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NO_FRAMEWORK = "the test imported no framework that uses a GPU"
 NO_DEVICE = "the test used no GPU"
+ENDED = "the test's process ended before it said what it used"
 _NO_CPU_TENSORS = "TensorFlow does not count them unless tf_runtime(cpu_allocator='bfc') says so"
 _ROUNDS_UP = "{allocator} rounds up: gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted"
 ROUNDING = ("growth", "bfc", "memory_guard")  # BFC, which retries, too, before it gives up
@@ -34,11 +35,6 @@ class _Logical(NamedTuple):
     @property
     def label(self) -> str:
         return f"{self.card} ({self.device})" if self.card else self.device
-
-
-def unmeasured_devices(reason: str) -> dict[str, FigureReading]:
-    """The device figures, none of them measured."""
-    return dict.fromkeys(DEVICE_FIGURES, NotMeasured(reason))
 
 
 def device_readings(
@@ -60,6 +56,8 @@ def device_readings(
     readings: dict[str, FigureReading] = {"cpu_tensors": _cpu_tensors(logical)}
     if no_gpu or not gpus:
         reason = no_gpu or (NO_DEVICE if found else NO_FRAMEWORK)
+        if not no_gpu and isinstance(footprint, list):
+            readings["gpu_footprint"] = footprint  # seen from outside, of a process that said nothing, or not of this
         return {figure: readings.get(figure, NotMeasured(reason)) for figure in DEVICE_FIGURES}
     readings["gpu"] = [_in_use(one, marks) for one, marks in gpus.items()]
     readings["gpu_tensors"] = [_requested(one, marks, tensors) for one, marks in gpus.items()]
@@ -107,6 +105,8 @@ def _requested(device: _Logical, marks: Sequence[AllocatorMarks], tensors: Seque
     if counted:
         most = max(counted, key=lambda one: one.requested_peak or 0)
         return _in_use(device, [msgspec.structs.replace(most, peak=most.requested_peak or 0)])
+    if allocator not in ROUNDING:
+        return NotMeasured(marks[-1].why_not or f"{allocator} does not count them", device.label)
     if isinstance(tensors, str):
         return NotMeasured(tensors or _ROUNDS_UP.format(allocator=allocator), device.label)
     peak = next((one for one in tensors if (one.device, one.card) == (device.device, device.card)), None)
@@ -129,6 +129,8 @@ def _reserved(
         return Reading(
             bytes=max(pools), exactness="exact", source="high mark of the driver's pool", device=device.label
         )
+    if allocator == "cuda_malloc":
+        return NotMeasured("cuda_malloc has no pool", device.label)
     whole = [one for one in footprint if _is_of(one, device)] if isinstance(footprint, list) else []
     if whole and isinstance(whole[0], Reading):
         source = f"{whole[0].source}: the CUDA context is in it too"
@@ -174,6 +176,6 @@ def _each(reading: FigureReading, change: Callable[[AnyReading], AnyReading]) ->
 
 def _as_last_known(reading: AnyReading) -> AnyReading:
     if isinstance(reading, NotMeasured):
-        return reading
+        return NotMeasured(ENDED) if reading.not_measured in {NO_FRAMEWORK, NO_DEVICE} else reading
     source = f"{reading.source}, before its process ended"
     return msgspec.structs.replace(reading, exactness="sampled", error_bytes=None, source=source)

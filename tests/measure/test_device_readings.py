@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pytest_tfmem.figures import DEVICE_FIGURES, NotMeasured, Reading
 from pytest_tfmem.measure.device_readings import (
+    ENDED,
     NO_DEVICE,
     NO_FRAMEWORK,
     allocator_in_force,
+    cards_used,
     device_readings,
-    unmeasured_devices,
+    incomplete,
+    warmed_up,
 )
-from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks, PoolMarks, TensorPeak
+from pytest_tfmem.measure.devices import AllocatorMarks, Card, DeviceMarks, PoolMarks, TensorPeak
 
 UNREAD = NotMeasured("not asked")
 
@@ -82,8 +86,14 @@ def test_why_there_is_no_gpu_comes_before_all_else():
 
 
 def test_under_async_the_tensors_are_what_the_allocator_counts():
-    readings = read({"call": said(gpu(8))})
+    readings = read({"call": said(gpu(8, requested_peak=8))})
     assert readings["gpu_tensors"] == readings["gpu"]
+
+
+def test_an_allocator_that_counts_requests_apart_is_believed():
+    marks = gpu(8, allocator="torch", framework="torch", requested_peak=5)
+    (reading,) = read({"call": said(marks)})["gpu_tensors"]
+    assert (reading.bytes, reading.exactness) == (5, "exact")
 
 
 def test_under_bfc_the_tensors_come_of_a_profiled_run():
@@ -104,6 +114,16 @@ def test_under_bfc_the_tensors_come_of_a_profiled_run():
 def test_without_a_profiled_run_they_are_not_measured(tensors, reason):
     readings = read({"call": said(gpu(8, allocator="growth"))}, tensors=tensors)
     assert readings["gpu_tensors"] == [NotMeasured(reason, "GPU-a (GPU:0)")]
+
+
+def test_an_allocator_that_counts_no_requests_and_has_no_events_has_no_tensors():
+    readings = read({"call": said(gpu(8, allocator="torch", framework="torch"))})
+    assert readings["gpu_tensors"] == [NotMeasured("torch does not count them", "GPU-a (GPU:0)")]
+
+
+def test_an_allocator_without_a_pool_reserves_nothing_that_could_be_measured():
+    marks = gpu(allocator="cuda_malloc", why_not="cuda_malloc keeps no statistics")
+    assert read({"call": said(marks)})["gpu_reserved"] == [NotMeasured("cuda_malloc has no pool", "GPU-a (GPU:0)")]
 
 
 def test_what_async_reserves_is_the_high_mark_of_its_pool():
@@ -159,5 +179,40 @@ def test_the_allocator_in_force_is_that_of_tensorflows_gpu():
     assert allocator_in_force({"call": said(*marks[:2])}) == ""
 
 
-def test_nothing_measured_has_one_reason_for_all():
-    assert unmeasured_devices("no") == dict.fromkeys(DEVICE_FIGURES, NotMeasured("no"))
+def test_the_readings_of_a_process_that_died_are_the_last_known():
+    readings = incomplete({"gpu": [Reading(bytes=3, exactness="exact", source="x", device="d")], "rss": UNREAD})
+    assert readings == {
+        "gpu": [Reading(bytes=3, exactness="sampled", source="x, before its process ended", device="d")],
+        "rss": UNREAD,
+    }
+
+
+@pytest.mark.parametrize("phases", [{}, {"setup": said()}])
+def test_of_a_process_that_died_nobody_knows_that_it_used_no_gpu(phases):
+    assert incomplete(read(phases))["gpu"] == NotMeasured(ENDED)
+
+
+def test_what_was_seen_from_outside_counts_though_the_process_said_nothing():
+    footprint = [Reading(bytes=300, exactness="sampled", source="list", device="GPU-a")]
+    assert read({}, footprint=footprint)["gpu_footprint"] == footprint
+    assert read({}, footprint=footprint, no_gpu="off")["gpu_footprint"] == NotMeasured("off")
+
+
+def test_a_reading_after_warm_up_calls_says_so():
+    counted = Reading(bytes=3, exactness="exact", source="x")
+    figures = {"gpu": [counted, UNREAD], "gpu_footprint": [counted], "rss": counted}
+    warm = msgspec.structs.replace(counted, source="x, after 1 warm-up call")
+    assert warmed_up(figures, 1) == {"gpu": [warm, UNREAD], "gpu_footprint": [counted], "rss": warm}
+    assert warmed_up({"rss": counted}, 2)["rss"].source == "x, after 2 warm-up calls"
+    assert warmed_up(figures, 0) == figures
+
+
+def test_the_cards_that_were_used_are_known_from_any_phase():
+    def card(uuid, ordinal):
+        return Card(
+            ordinal=ordinal, uuid=uuid, pci_bus_id="", name="", total_bytes=1, compute_capability=(8, 0), has_pools=True
+        )
+
+    first, second = card("GPU-b", 0), card("GPU-a", 1)
+    phases = {"setup": DeviceMarks(cards=[second]), "call": DeviceMarks(cards=[first, second]), "teardown": None}
+    assert cards_used(phases) == [first, second]
