@@ -143,12 +143,13 @@ def shown(note: Note) -> str:
 
 
 def _lock_class() -> Any:
-    from filelock import FileLock, SoftFileLock  # noqa: PLC0415  only where cards are leased
+    import filelock  # noqa: PLC0415  only where cards are leased
 
-    if issubclass(FileLock, SoftFileLock):
-        # Such a lock is a file that is there: it outlives a holder that is killed, and its cards would stay locked.
+    kernels = filelock.UnixFileLock if os.name == "posix" else filelock.WindowsFileLock
+    if not issubclass(filelock.FileLock, kernels):
+        # Its other kind is a file that is there: it outlives a holder that is killed, and its cards would stay locked.
         raise TfmemError("GPUs cannot be leased here: this system cannot lock files")
-    return FileLock
+    return kernels
 
 
 def _why_not(error: OSError, directory: Path) -> str:

@@ -74,14 +74,21 @@ class Driver:
         return found
 
     def locate(self, uuid: str, pci_bus_id: str) -> str:
-        """The UUID by which the driver has the card that CUDA calls by either. Of a part only its own UUID will do."""
-        try:
-            if uuid:
-                self._library.handle(uuid)
-                return uuid
-        except DriverError as error:
-            if error.kind != "unknown" or uuid.startswith("MIG-") or not pci_bus_id:
-                raise
+        """The UUID by which the driver has the card that CUDA calls by either.
+
+        CUDA's UUIDs have no prefix of their own, so a part may come as "GPU-...". A part has its card's PCI bus id.
+        """
+        digits = uuid.partition("-")[2]
+        for name in (uuid, f"MIG-{digits}") if digits else ():
+            try:
+                self._library.handle(name)
+            except DriverError as error:
+                if error.kind != "unknown":
+                    raise
+            else:
+                return name
+        if uuid.startswith("MIG-") or not pci_bus_id:
+            raise DriverError(f"the driver does not know {uuid or 'the card'}", "unknown")
         return text(self._library.ask("nvmlDeviceGetUUID", card=pci_bus_id))
 
     def total_bytes(self, card: str) -> int | None:
