@@ -191,8 +191,8 @@ class IsolatedTest:
         self.observed.phases[said.phase] = said.marks
         self.observed.devices[said.phase] = said.devices
         self.observed.out_of_memory = self.observed.out_of_memory or said.out_of_memory
-        if self._grace_seconds and seconds_left(self._deadline) <= 0 and said.passed:
-            raise _Ended(self._time_is_up())  # it took part of the time that was only for an allocator's retries
+        if self._grace_seconds and said.passed and not self.observed.out_of_memory and seconds_left(self._deadline) <= 0:
+            raise _Ended(self._time_is_up())  # the time after that is only for an allocator's retries
         self._answer(self._judge(said.phase) if said.passed else "")
         self._doing = f"after {said.phase}"
         if said.phase == "teardown":
@@ -221,7 +221,7 @@ class IsolatedTest:
         left = seconds_left(self._deadline) + self._grace_seconds
         if left <= 0:
             self._child.process.say_last_words()
-            raise _Ended(self._time_is_up())
+            raise _Ended(self._time_is_up(self._grace_seconds))
         returncode = self._child.process.returncode  # asked before reading, so that its last words are read
         ready = self._selector.select(0 if returncode is not None else min(self._seconds_to_wait(), left))
         if self.footprint:
@@ -241,10 +241,10 @@ class IsolatedTest:
         seconds = self._sampler.wait_seconds()
         return min(seconds, self.footprint.wait_seconds()) if self.footprint else seconds
 
-    def _time_is_up(self) -> str:
+    def _time_is_up(self, grace_seconds: float = 0.0) -> str:
         text = f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s"
-        if self._grace_seconds:
-            text += f" (and {self._grace_seconds:g} s in which TensorFlow's allocator may retry what it has refused)"
+        if grace_seconds:
+            text += f" (and {grace_seconds:g} s in which TensorFlow's allocator may retry what it has refused)"
         return f"{text}, and was ended"
 
     def _how_it_died(self, returncode: int) -> str:

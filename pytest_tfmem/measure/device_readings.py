@@ -152,8 +152,14 @@ def _cpu_tensors(logical: Mapping[_Logical, list[AllocatorMarks]]) -> FigureRead
 
 
 def incomplete(readings: Mapping[str, FigureReading]) -> dict[str, FigureReading]:
-    """The readings of a test whose process did not end well: nobody knows what came after the last mark."""
-    return {figure: _each(reading, _as_last_known) for figure, reading in readings.items()}
+    """The readings of a test whose process did not end well: nobody knows what came after the last mark.
+
+    Not gpu_footprint, which was read from outside and says itself how far it goes.
+    """
+    return {
+        figure: reading if figure == "gpu_footprint" else _each(reading, _as_last_known)
+        for figure, reading in readings.items()
+    }
 
 
 def warmed_up(readings: Mapping[str, FigureReading], calls: int) -> dict[str, FigureReading]:
