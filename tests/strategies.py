@@ -6,7 +6,7 @@ import datetime as dt
 
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import FIGURES
+from pytest_tfmem.figures import FIGURES, Checkpoint, GpuTimeline, NotMeasured, Reading, Timeline
 
 _SEGMENT = st.text("ab:[]@*?.é\n'", min_size=1, max_size=4)
 _NAME = st.text("abT_", min_size=1, max_size=4)
@@ -15,6 +15,42 @@ figures = st.sampled_from(list(FIGURES))
 levels = st.sampled_from(["error", "warn"])
 size_bytes = st.integers(0, (1 << 62) - 1)
 units = st.sampled_from(["B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"])
+
+
+def gpu_labels(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """What readings call a GPU: a UUID with or without a framework's name of the device, or any text."""
+    uuids = st.uuids().map("GPU-{}".format)
+    return texts | uuids | st.builds("{} ({})".format, uuids, st.sampled_from(["GPU:0", "GPU:1", "cuda:0"]))
+
+
+def readings(
+    sizes: st.SearchStrategy[int], texts: st.SearchStrategy[str]
+) -> st.SearchStrategy[Reading | NotMeasured | list[Reading | NotMeasured]]:
+    """What is known of a figure: a reading, the reason for none, or of several GPUs a list of either."""
+    devices = st.none() | gpu_labels(texts)
+    one = st.builds(
+        Reading,
+        bytes=sizes,
+        exactness=st.sampled_from(["exact", "lower-bound", "upper-bound", "sampled"]),
+        source=texts,
+        error_bytes=st.none() | sizes,
+        device=devices,
+    ) | st.builds(NotMeasured, texts, devices)
+    return one | st.lists(one, max_size=3)
+
+
+@st.composite
+def timelines(draw: st.DrawFn, sizes: st.SearchStrategy[int], texts: st.SearchStrategy[str]) -> Timeline:
+    """A timeline of a few points, with GPUs that were read at some of them."""
+    of_tree = draw(st.lists(sizes, max_size=20))
+    at_points = st.lists(st.none() | sizes, min_size=len(of_tree), max_size=len(of_tree))
+    gpu = st.builds(GpuTimeline, device=gpu_labels(texts), source=texts, bytes=at_points)
+    return Timeline(
+        seconds=[at / 50 for at in range(len(of_tree))],
+        rss_tree_bytes=of_tree,
+        gpus=draw(st.lists(gpu, max_size=2)),
+        checkpoints=draw(st.lists(st.builds(Checkpoint, name=texts, seconds=st.floats(0, 9)), max_size=2)),
+    )
 
 
 @st.composite

@@ -16,29 +16,22 @@ from pytest_tfmem.figures import (
     HOST_FIGURES,
     PHASES,
     AnyReading,
-    Exactness,
+    FigureReading,
     Limit,
     Measurement,
     NotMeasured,
     Phase,
     Reading,
-    Timeline,
     Verdict,
     Waiver,
     decode_measurement,
+    each,
     encode_measurement,
+    greatest,
 )
-from tests.strategies import figures, levels, nodeids, size_bytes
+from tests.strategies import figures, levels, nodeids, readings, size_bytes, timelines
 
 _texts = st.text(max_size=9)
-_readings = st.builds(
-    Reading,
-    bytes=size_bytes,
-    exactness=st.sampled_from(get_args(Exactness)),
-    source=_texts,
-    error_bytes=st.none() | size_bytes,
-    device=st.none() | _texts,
-) | st.builds(NotMeasured, _texts)
 _waivers = st.builds(
     Waiver, bytes=size_bytes, expires=_texts, days_left=st.integers(-9, 9), reason=_texts, where=_texts, issue=_texts
 )
@@ -50,11 +43,14 @@ measurements = st.builds(
     outcome=st.sampled_from(["passed", "failed", "skipped"]),
     start_method=st.sampled_from(["spawn", "in-process"]),
     verdict=_verdicts,
-    readings=st.dictionaries(figures, _readings),
+    readings=st.dictionaries(figures, readings(size_bytes, _texts)),
     limits=st.dictionaries(figures, _limits),
     verdicts=st.dictionaries(figures, _verdicts),
     phases=st.dictionaries(st.sampled_from(PHASES), st.dictionaries(_texts, size_bytes | st.floats(0, 9))),
-    timeline=st.none() | st.builds(Timeline, seconds=st.lists(st.floats(0, 9)), rss_tree_bytes=st.lists(size_bytes)),
+    timeline=st.none() | timelines(size_bytes, _texts),
+    allocator=_texts,
+    out_of_memory=_texts,
+    waited_seconds=st.floats(0, 9),
     died=_texts,
     unmeasured=_texts,
     notes=st.lists(_texts),
@@ -64,6 +60,21 @@ measurements = st.builds(
 @given(measurements)
 def test_a_measurement_survives_json(measurement: Measurement) -> None:
     assert decode_measurement(json.loads(json.dumps(encode_measurement(measurement)))) == measurement
+
+
+def test_the_readings_of_a_figure_are_one_or_one_for_each_gpu() -> None:
+    small, large = (Reading(bytes=size, exactness="exact", source="x") for size in (5, 7))
+    lost = NotMeasured("lost", "GPU-1f")
+    assert (list(each(None)), list(each([])), list(each(small))) == ([], [], [small])
+    assert each([lost, large, small]) == [lost, large, small]
+    assert greatest([lost, large, small]) == large
+    assert greatest(small) == small
+    assert (greatest([lost]), greatest([]), greatest(None)) == (None, None, None)
+    assert all(isinstance(known, FigureReading) for known in (small, lost, [lost]))
+
+
+def test_a_gpu_that_was_not_measured_has_its_name() -> None:
+    assert msgspec.to_builtins(NotMeasured("lost", "GPU-1f")) == {"not_measured": "lost", "device": "GPU-1f"}
 
 
 def test_what_was_not_measured_has_a_reason_and_no_bytes() -> None:
@@ -82,7 +93,18 @@ def test_both_kinds_of_reading_are_readings() -> None:
     assert not isinstance(5, AnyReading)
 
 
-@pytest.mark.parametrize("reading", [{}, {"bytes": "5"}, {"bytes": 5, "exactness": "roughly", "source": "x"}, 5, None])
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {},
+        {"bytes": "5"},
+        {"bytes": 5, "exactness": "roughly", "source": "x"},
+        5,
+        None,
+        [{"not_measured": "lost"}, {}],
+        [[{"not_measured": "lost"}]],
+    ],
+)
 def test_what_is_no_reading_is_not_decoded(reading: object) -> None:
     measurement = Measurement(
         nodeid="a",

@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import compress
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,11 +113,19 @@ def _encode(document: RunDocument) -> bytes:
 
 
 def _finite_points(timeline: Timeline | None) -> Timeline | None:
-    if timeline is None or all(map(isfinite, timeline.seconds)):
-        return timeline
-    points = zip(timeline.seconds, timeline.rss_tree_bytes, strict=False)
-    kept = [(seconds, size) for seconds, size in points if isfinite(seconds)]
-    return Timeline(seconds=[seconds for seconds, _ in kept], rss_tree_bytes=[size for _, size in kept])
+    """The timeline without the points and checkpoints whose time JSON cannot hold."""
+    if timeline is None:
+        return None
+    kept = [isfinite(seconds) for seconds in timeline.seconds]
+    checkpoints = [checkpoint for checkpoint in timeline.checkpoints if isfinite(checkpoint.seconds)]
+    if all(kept):
+        return msgspec.structs.replace(timeline, checkpoints=checkpoints)
+    return Timeline(
+        seconds=list(compress(timeline.seconds, kept)),
+        rss_tree_bytes=list(compress(timeline.rss_tree_bytes, kept)),
+        gpus=[msgspec.structs.replace(gpu, bytes=list(compress(gpu.bytes, kept))) for gpu in timeline.gpus],
+        checkpoints=checkpoints,
+    )
 
 
 def _wrong_schema(data: object, where: str) -> TfmemError:
@@ -131,7 +140,8 @@ def _wrong_schema(data: object, where: str) -> TfmemError:
 
 def _schema_of_reading(kind: type) -> dict[str, Any]:
     if issubclass(Reading, kind):
-        return {"anyOf": [{"$ref": "#/$defs/Reading"}, {"$ref": "#/$defs/NotMeasured"}]}
+        one = [{"$ref": "#/$defs/Reading"}, {"$ref": "#/$defs/NotMeasured"}]
+        return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
     raise NotImplementedError
 
 

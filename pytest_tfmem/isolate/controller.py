@@ -191,7 +191,12 @@ class IsolatedTest:
         self.observed.phases[said.phase] = said.marks
         self.observed.devices[said.phase] = said.devices
         self.observed.out_of_memory = self.observed.out_of_memory or said.out_of_memory
-        if self._grace_seconds and said.passed and not self.observed.out_of_memory and seconds_left(self._deadline) <= 0:
+        if (
+            self._grace_seconds
+            and said.passed
+            and not self.observed.out_of_memory
+            and seconds_left(self._deadline) <= 0
+        ):
             raise _Ended(self._time_is_up())  # the time after that is only for an allocator's retries
         self._answer(self._judge(said.phase) if said.passed else "")
         self._doing = f"after {said.phase}"

@@ -67,7 +67,11 @@ def _worst_first(judged: Sequence[Judged], standings: Sequence[Standing]) -> lis
 def _table(rows: Sequence[Judged], width: int) -> list[Line]:
     if not rows:
         return []
-    head, *figures = align([_COLUMNS, *_cells(rows)], "<>>><")
+    columns, sides = [_COLUMNS, *_cells(rows)], "<>>><"
+    if any(row.device for row in rows):
+        gpus = ["on", *(row.device for row in rows)]
+        columns, sides = [(*cells, gpu) for cells, gpu in zip(columns, gpus, strict=True)], sides + "<"
+    head, *figures = align(columns, sides)
     room = width - _STATUS - len(GAP) - max(map(cell_len, [head, *figures]))
     longest = max(cell_len(plain(row.nodeid)) for row in rows)
     if longest <= room or room >= _ROOM_FOR_IDS:

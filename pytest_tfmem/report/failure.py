@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from pytest_tfmem.budgets.verdict import verdict_on
 from pytest_tfmem.errors import one_line
-from pytest_tfmem.figures import PHASES, NotMeasured, Reading, each, greatest
+from pytest_tfmem.figures import PHASES, Reading, each, greatest
+from pytest_tfmem.report.gpus import names_in, told_apart, why_not
 from pytest_tfmem.report.layout import GAP, align, pad, plain, wrap
 from pytest_tfmem.report.sizes import format_apart, format_excess
 from pytest_tfmem.report.waivers import ceiling, waiver_text
@@ -18,7 +20,7 @@ from pytest_tfmem.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_tfmem.figures import FigureReading, Limit, Phase, Verdict
+    from pytest_tfmem.figures import AnyReading, FigureReading, Limit, Phase, Verdict
 
 _WIDTH = 79  # of a terminal of 80 columns
 _NARROWEST = 27  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
@@ -33,16 +35,19 @@ def breach_text(
     *,
     over: Sequence[str],
     notes: Sequence[str] = (),
+    allocator: str = "",
 ) -> str:
     """Why a test fails: what is over its limit, in one line; then every figure, each phase, and who set the limits.
 
-    `over` names the figures that fail the test; each has a limit. `notes` are those on the test's budget.
+    `over` names the figures that fail the test; each has a limit. `notes` are those on the test's budget. `allocator`
+    is TensorFlow's GPU allocator that was in force.
     """
+    in_force = [f"{GAP}allocator: {one_line(allocator)}"] if allocator else []
     blocks = [
         [breach_sentence(readings, limits, over=over)],
         _figure_lines(readings, limits, verdicts),
         _phase_lines(phases),
-        [*_origin_lines(limits), *chain.from_iterable(map(_wrapped, map(plain, notes)))],
+        [*in_force, *_origin_lines(limits), *chain.from_iterable(map(_wrapped, map(plain, notes)))],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
@@ -50,13 +55,27 @@ def breach_text(
 def breach_sentence(readings: Mapping[str, FigureReading], limits: Mapping[str, Limit], *, over: Sequence[str]) -> str:
     """`memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)`, for each figure in `over`.
 
-    A figure that fails the test because it was not measured is in a clause of its own.
+    Of several GPUs the one that is farthest over is named. A figure that fails the test because it was not measured is
+    in a clause of its own.
     """
-    read = {figure: greatest(readings.get(figure)) or readings.get(figure) for figure in over}
-    exceeded = [_breach(name, used.bytes, limits[name]) for name, used in read.items() if isinstance(used, Reading)]
-    missing = [f"{name} not measured ({_reason(why)})" for name, why in read.items() if not isinstance(why, Reading)]
+    names = names_in(readings)
+    exceeded, missing = [], []
+    for figure in over:
+        passed = _passed(readings.get(figure), limits[figure])
+        if passed:
+            exceeded.append(
+                f"{_breach(figure, passed[0].bytes, limits[figure])}{_where(readings[figure], passed, names)}"
+            )
+        else:
+            missing.append(_missing(figure, readings.get(figure), names))
     clauses = (("memory budget exceeded: ", exceeded), ("memory budget not judged: ", missing))
     return "; ".join(start + ", ".join(parts) for start, parts in clauses if parts)
+
+
+def _passed(reading: FigureReading | None, limit: Limit) -> list[Reading]:
+    """The readings that are over the limit, the greatest first."""
+    over = [one for one in each(reading) if isinstance(one, Reading) and one.bytes > ceiling(limit)]
+    return sorted(over, key=lambda one: -one.bytes)
 
 
 def _breach(figure: str, reading: int, limit: Limit) -> str:
@@ -66,11 +85,31 @@ def _breach(figure: str, reading: int, limit: Limit) -> str:
     return f"{figure} {used} > {most}{excess}"
 
 
+def _where(reading: FigureReading | None, found: Sequence[AnyReading], names: Mapping[str, str]) -> str:
+    """` on GPU:1`, of a figure that has several GPUs."""
+    if len(each(reading)) < 2 or found[0].device is None:  # noqa: PLR2004  one GPU needs no name
+        return ""
+    others = len(found) - 1
+    more = f" and {others} more" if others else ""
+    return f" on {names[found[0].device]}{more}"
+
+
+def _missing(figure: str, reading: FigureReading | None, names: Mapping[str, str]) -> str:
+    unread = [one for one in told_apart(reading) if not isinstance(one, Reading)]
+    where = _where(reading, unread, names) if unread else ""
+    return f"{figure} not measured{where} ({_reason(reading)})"
+
+
 def _figure_lines(
     readings: Mapping[str, FigureReading], limits: Mapping[str, Limit], verdicts: Mapping[str, Verdict]
 ) -> list[str]:
     figures = [figure for figure in {**readings, **limits} if figure in limits or _is_read(readings[figure])]
-    rows = [_figure_row(figure, readings.get(figure), limits.get(figure), verdicts.get(figure)) for figure in figures]
+    names = names_in(readings)
+    rows = [
+        row
+        for figure in figures
+        for row in _figure_rows(figure, readings.get(figure), limits.get(figure), verdicts.get(figure), names)
+    ]
     table = _with_last_column_wrapped([("figure", "reading", "limit", "verdict", "how good"), *rows], "<>><")
     return [*table, *_unread_lines({figure: readings[figure] for figure in readings if figure not in figures})]
 
@@ -88,24 +127,36 @@ def _unread_lines(readings: Mapping[str, FigureReading]) -> Iterator[str]:
         yield from _wrapped(f"not measured: {', '.join(figures)} ({reason})")
 
 
-def _figure_row(
-    figure: str, reading: FigureReading | None, limit: Limit | None, verdict: Verdict | None
-) -> tuple[str, ...]:
-    allowed = format_size(limit.bytes) if limit else "-"
-    word = _verdict_word(limit, verdict)
-    most = greatest(reading)
-    if most is None:
-        return figure, "-", allowed, word, f"not measured: {_reason(reading)}"
-    used = format_size(most.bytes)
-    if limit:
-        used, allowed = format_apart(most.bytes, limit.bytes)
-    return figure, used, allowed, word, how_good(most)
+def _figure_rows(
+    figure: str,
+    reading: FigureReading | None,
+    limit: Limit | None,
+    verdict: Verdict | None,
+    names: Mapping[str, str],
+) -> Iterator[tuple[str, ...]]:
+    """A row for the figure, or one for each of its GPUs."""
+    ones: list[AnyReading | None] = [*told_apart(reading)] or [None]
+    for one in ones:
+        its_own = verdict_on(limit, one) if limit is not None and one is not None and len(ones) > 1 else verdict
+        yield (figure, *_sizes(one, limit), _verdict_word(limit, its_own), _how_good(one, reading, names))
+
+
+def _sizes(one: AnyReading | None, limit: Limit | None) -> tuple[str, str]:
+    if not isinstance(one, Reading):
+        return "-", format_size(limit.bytes) if limit else "-"
+    return format_apart(one.bytes, limit.bytes) if limit else (format_size(one.bytes), "-")
+
+
+def _how_good(one: AnyReading | None, reading: FigureReading | None, names: Mapping[str, str]) -> str:
+    device = f" on {names[one.device]}" if one is not None and one.device else ""
+    if isinstance(one, Reading):
+        return f"{how_good(one)}{device}"
+    return f"not measured{device}: {_reason(reading if one is None else one)}"
 
 
 def how_good(reading: Reading) -> str:
-    """How far off the reading may be, the counter that gave it and, of a figure per GPU, which GPU it is of."""
-    device = f" on {plain(reading.device)}" if reading.device else ""
-    return f"{reading.exactness}{_largest_error(reading)}; {plain(reading.source)}{device}"
+    """How far off the reading may be, and the counter that gave it."""
+    return f"{reading.exactness}{_largest_error(reading)}; {plain(reading.source)}"
 
 
 def _largest_error(reading: Reading) -> str:
@@ -118,8 +169,7 @@ def _largest_error(reading: Reading) -> str:
 
 
 def _reason(reading: FigureReading | None) -> str:
-    unread = [one for one in each(reading) if isinstance(one, NotMeasured)]
-    return one_line(unread[0].not_measured) if unread else "no reading"
+    return one_line(why_not(reading, otherwise="no reading"))
 
 
 def _verdict_word(limit: Limit | None, verdict: Verdict | None) -> str:

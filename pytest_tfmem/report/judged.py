@@ -1,17 +1,19 @@
-"""What became of each limit of a run: kept, near, waived, over, or not measured and why."""
+"""What became of each limit of a run, and of it on each GPU: kept, near, waived, over, or not measured and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pytest_tfmem.figures import NotMeasured, each, greatest
+from pytest_tfmem.budgets.verdict import verdict_on
+from pytest_tfmem.figures import NotMeasured, Reading, greatest
+from pytest_tfmem.report.gpus import names_in, told_apart, why_not
 from pytest_tfmem.report.waivers import ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_tfmem.figures import Limit, Measurement, Reading
+    from pytest_tfmem.figures import AnyReading, Limit, Measurement, Verdict
 
 Standing = Literal["over", "warn", "xfail", "waived", "near", "ok", "not measured"]
 
@@ -37,7 +39,10 @@ MARKUP: dict[Standing, dict[str, bool]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One limit of one test. `reading` is None, with a `reason`, where the limit could not be judged."""
+    """One limit of one test. `reading` is None, with a `reason`, where the limit could not be judged.
+
+    `device`: the short name of the GPU that this is of, where the limit was held against several.
+    """
 
     nodeid: str
     figure: str
@@ -45,6 +50,7 @@ class Judged:
     standing: Standing
     reading: Reading | None = None
     reason: str = ""
+    device: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,6 +71,28 @@ def judge_limits(measurements: Sequence[Measurement]) -> list[Judged]:
     return [_judge(test, figure, limit) for test in measurements for figure, limit in test.limits.items()]
 
 
+def judge_each_gpu(measurements: Sequence[Measurement]) -> list[Judged]:
+    """Every limit of every test, in the order of the tests; of a figure that has several GPUs, each GPU by itself."""
+    return [row for test in measurements for figure, limit in test.limits.items() for row in _rows(test, figure, limit)]
+
+
+def _rows(test: Measurement, figure: str, limit: Limit) -> list[Judged]:
+    whole = _judge(test, figure, limit)
+    ones = told_apart(test.readings.get(figure))
+    if len(ones) < 2 or test.verdicts.get(figure) is None:  # noqa: PLR2004  what one GPU has is told by the whole
+        return [whole]
+    names = names_in(test.readings)
+    return [_on_gpu(whole, test, one, names.get(one.device or "", "")) for one in ones]
+
+
+def _on_gpu(whole: Judged, test: Measurement, one: AnyReading, device: str) -> Judged:
+    if isinstance(one, NotMeasured):
+        reason = why_not(one, otherwise="")
+        return replace(whole, device=device, standing="not measured", reading=None, reason=reason)
+    standing = _standing(verdict_on(whole.limit, one), whole.limit, test)
+    return replace(whole, device=device, standing=standing, reading=one, reason="")
+
+
 def _judge(test: Measurement, figure: str, limit: Limit) -> Judged:
     reading = test.readings.get(figure)
     verdict = test.verdicts.get(figure)
@@ -76,8 +104,8 @@ def _judge(test: Measurement, figure: str, limit: Limit) -> Judged:
     return replace(judged, reason=_reason(test, figure))
 
 
-def _standing(verdict: Standing, limit: Limit, test: Measurement) -> Standing:
-    if verdict != "over":
+def _standing(verdict: Verdict, limit: Limit, test: Measurement) -> Standing:
+    if verdict in {"ok", "near", "waived"}:
         return verdict
     if limit.level == "warn":
         return "warn"
@@ -86,7 +114,4 @@ def _standing(verdict: Standing, limit: Limit, test: Measurement) -> Standing:
 
 
 def _reason(test: Measurement, figure: str) -> str:
-    unread = [one for one in each(test.readings.get(figure)) if isinstance(one, NotMeasured)]
-    if unread:
-        return unread[0].not_measured or "no reason given"
-    return test.unmeasured or test.died or "no reading"
+    return why_not(test.readings.get(figure), otherwise=test.unmeasured or test.died or "no reading")

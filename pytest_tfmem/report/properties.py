@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.errors import one_line
-from pytest_tfmem.figures import Reading
+from pytest_tfmem.figures import Reading, greatest
 from pytest_tfmem.report.judged import judge_limits
 
 if TYPE_CHECKING:
-    from pytest_tfmem.figures import Measurement
+    from collections.abc import Iterator
+
+    from pytest_tfmem.figures import FigureReading, Measurement
 
 
 def junit_properties(measurement: Measurement) -> list[tuple[str, int | str]]:
     """`tfmem.<figure>_bytes` of what was measured, `tfmem.<figure>_not_measured` of limits that were not, the verdict.
 
+    Of a figure with several GPUs the first is the greatest of them, and `tfmem.<figure>_bytes.0` that of the first GPU.
     Numbers are plain ints and text is one printable line, so that XML can hold them and xdist can send them.
     """
     sizes: list[tuple[str, int | str]] = [
-        (f"tfmem.{figure}_bytes", reading.bytes)
-        for figure, reading in measurement.readings.items()
-        if isinstance(reading, Reading)
+        size for figure, reading in measurement.readings.items() for size in _sizes(f"tfmem.{figure}_bytes", reading)
     ]
     reasons = [
         (f"tfmem.{limit.figure}_not_measured", one_line(limit.reason))
@@ -28,3 +29,11 @@ def junit_properties(measurement: Measurement) -> list[tuple[str, int | str]]:
         if limit.standing == "not measured"
     ]
     return [*sizes, *reasons, ("tfmem.verdict", measurement.verdict)]
+
+
+def _sizes(name: str, reading: FigureReading) -> Iterator[tuple[str, int]]:
+    most = greatest(reading)
+    if most is not None:
+        yield name, most.bytes
+    if isinstance(reading, list) and len(reading) > 1:
+        yield from ((f"{name}.{at}", one.bytes) for at, one in enumerate(reading) if isinstance(one, Reading))

@@ -51,10 +51,14 @@ def _notes(judged: Iterable[Judged], width: int) -> Iterator[str]:
 def _not_measured(judged: Iterable[Judged], width: int) -> Iterator[str]:
     reasons = _grouped((limit.reason, limit) for limit in judged)
     for reason, limits in reasons[:_MOST]:
-        figures = ", ".join(dict.fromkeys(limit.figure for limit in limits))
+        figures = ", ".join(dict.fromkeys(map(_figure, limits)))
         yield f"not measured: {figures} in {_tests(limits, width)}: {one_line(reason)}"
     if rest := sum(len(limits) for _, limits in reasons[_MOST:]):
         yield f"not measured: {rest} more limits, for other reasons"
+
+
+def _figure(limit: Judged) -> str:
+    return f"{limit.figure} on {limit.device}" if limit.device else limit.figure
 
 
 def _grouped(pairs: Iterable[tuple[str, Judged]]) -> list[tuple[str, list[Judged]]]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.report.attention import attention_lines, breach_lines
 from pytest_tfmem.report.closing import closing_line, worst_standing
+from pytest_tfmem.report.devices import out_of_memory_lines, waiting_lines
 from pytest_tfmem.report.every import every_test_lines
-from pytest_tfmem.report.judged import MARKUP, judge_limits
+from pytest_tfmem.report.judged import MARKUP, judge_each_gpu
 from pytest_tfmem.report.layout import Line, plain, wrap
 from pytest_tfmem.report.sparkline import sparkline
 from pytest_tfmem.report.spawned import spawned_lines
@@ -30,22 +31,24 @@ def summary_lines(
 ) -> list[Line]:
     """The section's lines, none wider than `width` cells (or 20, if that is more); the closing line is always there.
 
-    With `verbosity` 0: what is not fine, what was spawned in place of forked, and the notices. Above: before that,
-    every test. Below: only what is over.
+    With `verbosity` 0: what GPUs refused, what else is not fine, what was spawned in place of forked, and the notices.
+    Above: before that, every test. Below: only what is over.
     """
     width = max(width, _NARROWEST)
-    judged = judge_limits(measurements)
+    judged = judge_each_gpu(measurements)
     closing = list(_closing_lines(measurements, width))
     if verbosity < 0:
         return [*breach_lines(judged, width=width), *closing]
     blocks = [
         every_test_lines(measurements, width=width) if verbosity else [],
+        out_of_memory_lines(measurements, width=width, complete=verbosity > 0),
         [*attention_lines(judged, width=width, complete=verbosity > 0), *_notes(measurements, notices, width)],
     ]
     return [*chain.from_iterable([*block, Line("")] for block in blocks if block), *closing]
 
 
 def _notes(measurements: Sequence[Measurement], notices: Sequence[str], width: int) -> Iterator[Line]:
+    yield from waiting_lines(measurements, width=width)
     yield from spawned_lines(measurements, width=width)
     for notice in notices:
         yield from (Line(text, {"yellow": True}) for text in wrap(plain(notice), width))

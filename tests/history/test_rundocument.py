@@ -12,7 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.figures import FIGURES, PHASES, Limit, Measurement, NotMeasured, Reading, Timeline, Waiver
+from pytest_tfmem.figures import (
+    FIGURES,
+    PHASES,
+    Checkpoint,
+    GpuTimeline,
+    Limit,
+    Measurement,
+    NotMeasured,
+    Reading,
+    Timeline,
+    Waiver,
+)
 from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.rundocument import (
     Run,
@@ -23,6 +34,7 @@ from pytest_tfmem.history.rundocument import (
     run_schema,
     write_run_document,
 )
+from tests.strategies import readings, timelines
 
 sizes = st.integers(-(1 << 62), 1 << 62)
 unicode = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -42,14 +54,6 @@ environments = st.builds(
     gpus=st.lists(unicode, max_size=2),
     cores=st.none() | st.integers(1, 1024),
 )
-readings = st.builds(
-    Reading,
-    bytes=sizes,
-    exactness=st.sampled_from(["exact", "lower-bound", "upper-bound", "sampled"]),
-    source=unicode,
-    error_bytes=st.none() | sizes,
-    device=st.none() | unicode,
-) | st.builds(NotMeasured, unicode)
 waivers = st.builds(Waiver, bytes=sizes, expires=unicode, days_left=st.integers(-99, 99), reason=unicode, where=unicode)
 measurements = st.builds(
     Measurement,
@@ -57,7 +61,7 @@ measurements = st.builds(
     outcome=st.sampled_from(["passed", "failed", "skipped"]),
     start_method=st.sampled_from(["spawn", "in-process"]),
     verdict=verdicts,
-    readings=st.dictionaries(figures, readings, max_size=3),
+    readings=st.dictionaries(figures, readings(sizes, unicode), max_size=3),
     limits=st.dictionaries(
         figures, st.builds(Limit, bytes=sizes, where=unicode, waiver=st.none() | waivers), max_size=3
     ),
@@ -67,7 +71,10 @@ measurements = st.builds(
         st.fixed_dictionaries({"seconds": numbers, "rss_bytes": sizes}),
     ),
     timeline=st.none()
+    | timelines(sizes, unicode)
     | st.builds(Timeline, seconds=st.lists(numbers, max_size=3), rss_tree_bytes=st.lists(sizes, max_size=3)),
+    out_of_memory=unicode,
+    waited_seconds=numbers,
     died=unicode,
     notes=st.lists(unicode, max_size=2),
 )
@@ -199,9 +206,10 @@ def test_the_schema_refuses_what_is_no_run_document(document, fault):
 
 
 def test_the_schema_refuses_a_reading_that_is_neither_measured_nor_not(document):
-    wrong = msgspec.to_builtins(document)
-    wrong["tests"][0]["readings"]["rss"] = {"bytes": 7}
-    assert not jsonschema.Draft202012Validator(run_schema()).is_valid(wrong)
+    for neither in ({"bytes": 7}, [{"bytes": 7}], [[{"not_measured": "lost"}]]):
+        wrong = msgspec.to_builtins(document)
+        wrong["tests"][0]["readings"]["rss"] = neither
+        assert not jsonschema.Draft202012Validator(run_schema()).is_valid(wrong)
 
 
 def test_the_schema_guesses_at_no_type_that_it_does_not_know():
@@ -226,6 +234,36 @@ def test_numbers_that_json_cannot_hold_are_left_out(tmp_path, document):
     assert read.run.duration_seconds is None
     assert read.tests[0].phases == {"call": {"rss_bytes": 7}}
     assert read.tests[0].timeline == Timeline(seconds=[0.0, 0.2], rss_tree_bytes=[1, 3])
+
+
+def test_gpus_lose_the_points_that_their_timeline_loses(tmp_path, document):
+    infinity = float("inf")
+    checkpoints = [Checkpoint(name="call", seconds=0.1), Checkpoint(name="never", seconds=infinity)]
+
+    def timeline(seconds, tree, gpu, named):
+        gpus = [GpuTimeline(device="GPU-1f", source="the driver", bytes=gpu)]
+        return Timeline(seconds=seconds, rss_tree_bytes=tree, gpus=gpus, checkpoints=named)
+
+    odd = _with_test(document, timeline=timeline([0.0, infinity, 0.2], [1, 2, 3], [None, 5, 6], checkpoints))
+    read = _round_trip(tmp_path / "run.json", odd)
+    assert read.tests[0].timeline == timeline([0.0, 0.2], [1, 3], [None, 6], checkpoints[:1])
+    whole = _with_test(document, timeline=timeline([0.0, 0.1], [1, 2], [None, 5], checkpoints))
+    read = _round_trip(tmp_path / "run.json", whole)
+    assert read.tests[0].timeline == timeline([0.0, 0.1], [1, 2], [None, 5], checkpoints[:1])
+
+
+def test_a_figure_with_several_gpus_is_a_list_in_the_document(tmp_path, document):
+    read = Reading(bytes=5, exactness="exact", source="cuda_malloc_async", device="GPU-1f (GPU:0)")
+    lost = NotMeasured("the driver lost it", "GPU-2e (GPU:1)")
+    path = tmp_path / "run.json"
+    assert _round_trip(path, _with_test(document, readings={"gpu": [read, lost]})).tests[0].readings["gpu"] == [
+        read,
+        lost,
+    ]
+    assert json.loads(path.read_text())["tests"][0]["readings"]["gpu"] == [
+        {"bytes": 5, "exactness": "exact", "source": "cuda_malloc_async", "device": "GPU-1f (GPU:0)"},
+        {"not_measured": "the driver lost it", "device": "GPU-2e (GPU:1)"},
+    ]
 
 
 def test_a_document_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path, document):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from pytest_tfmem.figures import FIGURES, Limit, Measurement, NotMeasured, Reading, Timeline, Waiver
+from pytest_tfmem.figures import FIGURES, Limit, Measurement, NotMeasured, Reading, Waiver
+from tests.strategies import readings, timelines
 
 MIB = 1 << 20
+CARDS = ("GPU-6f2c41ab-1111-2222-3333-444455556666", "GPU-0a1b2c3d-1111-2222-3333-444455556666")
 
 
 def _measured(nodeid="tests/test_train.py::test_step", *, judged=None, level="error", waiver=None, **rest):
-    """A measurement; `judged` has by figure a reading in bytes or a reason, a limit or None, and a verdict."""
+    """A measurement; `judged` has by figure a reading, a limit in bytes or None, and a verdict.
+
+    A reading is bytes, the reason for none, or of several GPUs a list of them.
+    """
     judged = judged or {}
     verdicts = {figure: verdict for figure, (_, limit, verdict) in judged.items() if limit is not None}
     return Measurement(
@@ -34,6 +40,8 @@ def _measured(nodeid="tests/test_train.py::test_step", *, judged=None, level="er
 
 
 def _reading(used):
+    if isinstance(used, list):
+        return [replace(_reading(one), device=f"{CARDS[at]} (GPU:{at})") for at, one in enumerate(used)]
     if isinstance(used, str):
         return NotMeasured(used)
     return Reading(bytes=used, exactness="lower-bound", error_bytes=256 << 10, source="VmHWM")
@@ -61,12 +69,6 @@ _texts = st.text(max_size=120) | st.text("aé世👩\ufe0f\u200d\x1b[\n\udc80:/"
 _waivers = st.builds(
     Waiver, bytes=_sizes, expires=_texts, days_left=st.integers(-9, 99), reason=_texts, where=_texts, issue=_texts
 )
-_readings = st.builds(
-    Reading,
-    bytes=_sizes,
-    exactness=st.sampled_from(["exact", "lower-bound", "upper-bound", "sampled"]),
-    source=_texts,
-) | st.builds(NotMeasured, _texts)
 _figures = st.sampled_from(list(FIGURES))
 
 
@@ -79,7 +81,7 @@ def measurements():
         outcome=st.just("passed"),
         start_method=st.just("spawn"),
         verdict=st.just("ok"),
-        readings=st.dictionaries(_figures, _readings, max_size=4),
+        readings=st.dictionaries(_figures, readings(_sizes, _texts), max_size=4),
         limits=st.dictionaries(
             _figures,
             st.builds(
@@ -95,10 +97,10 @@ def measurements():
             _figures, st.sampled_from(["ok", "near", "over", "waived", "not-measured", "unlimited"]), max_size=4
         ),
         phases=st.just({}),
-        timeline=st.none()
-        | st.lists(_sizes, max_size=200).map(
-            lambda sizes: Timeline(seconds=[float(at) for at in range(len(sizes))], rss_tree_bytes=sizes)
-        ),
+        timeline=st.none() | timelines(_sizes, _texts),
+        allocator=st.just("") | _texts,
+        out_of_memory=st.just("") | _texts,
+        waited_seconds=st.just(0.0) | st.floats(0, 1e6),
         died=_texts,
         unmeasured=st.just("") | _texts,
         notes=st.lists(_texts, max_size=2),

@@ -172,13 +172,89 @@ def test_figures_that_nobody_limited_and_nobody_measured_share_a_line():
     ]
 
 
+CARDS = ("GPU-6f2c41ab-1111-2222-3333-444455556666", "GPU-0a1b2c3d-1111-2222-3333-444455556666")
+
+
+def _on_gpus(*sizes):
+    return [
+        NotMeasured(size, f"{CARDS[at]} (GPU:{at})")
+        if isinstance(size, str)
+        else _read(size, "exact", None, "cuda_malloc_async", f"{CARDS[at]} (GPU:{at})")
+        for at, size in enumerate(sizes)
+    ]
+
+
+def _first_line_of_gpus(readings, verdict, limit=1536 * MIB):
+    text = breach_text({"gpu": readings}, {"gpu": _limited(limit)}, {"gpu": verdict}, {}, over=["gpu"])
+    return text.splitlines()[0]
+
+
+def test_of_several_gpus_each_has_a_row():
+    text = breach_text(
+        {
+            "gpu": _on_gpus(1200 * MIB, 1659 * MIB),
+            "gpu_footprint": [
+                _read(1900 * MIB, "sampled", None, "process list", CARDS[0]),
+                NotMeasured("lost", CARDS[1]),
+            ],
+            "gpu_reserved": _on_gpus("no statistics", "no statistics"),
+        },
+        {"gpu": _limited(1536 * MIB), "gpu_footprint": _limited(2 * GIB), "gpu_reserved": _limited(GIB)},
+        {"gpu": "over", "gpu_footprint": "not-measured", "gpu_reserved": "not-measured"},
+        {},
+        over=["gpu"],
+        allocator="cuda_malloc",
+    )
+    assert text == dedent("""\
+        memory budget exceeded: gpu 1.62 GiB > 1.50 GiB (+8.0 %) on GPU:1
+
+          figure          reading     limit  verdict       how good
+          gpu            1.17 GiB  1.50 GiB  ok            exact; cuda_malloc_async on
+                                                           GPU:0
+          gpu            1.62 GiB  1.50 GiB  over          exact; cuda_malloc_async on
+                                                           GPU:1
+          gpu_footprint  1.86 GiB  2.00 GiB  near          sampled, error unknown;
+                                                           process list on GPU:0
+          gpu_footprint         -  2.00 GiB  not measured  not measured on GPU:1: lost
+          gpu_reserved          -  1.00 GiB  not measured  not measured: no statistics
+
+          allocator: cuda_malloc
+          gpu, gpu_footprint, gpu_reserved: limits set in budgets.yaml:12""")
+
+
+def test_one_gpu_has_the_row_and_the_sentence_that_any_figure_has():
+    readings = {"gpu": _on_gpus(1659 * MIB)}
+    lines = breach_text(readings, {"gpu": _limited(1536 * MIB)}, {"gpu": "over"}, {}, over=["gpu"]).splitlines()
+    assert lines[0] == "memory budget exceeded: gpu 1.62 GiB > 1.50 GiB (+8.0 %)"
+    assert lines[3] == "  gpu     1.62 GiB  1.50 GiB  over     exact; cuda_malloc_async on GPU:0"
+
+
+def test_of_several_gpus_that_are_over_the_farthest_is_named_and_the_others_are_counted():
+    assert _first_line_of_gpus(_on_gpus(1600 * MIB, 1659 * MIB), "over") == (
+        "memory budget exceeded: gpu 1.62 GiB > 1.50 GiB (+8.0 %) on GPU:1 and 1 more"
+    )
+
+
+def test_a_gpu_within_its_limit_is_not_what_a_test_fails_for_where_another_was_not_measured():
+    assert _first_line_of_gpus(_on_gpus(GIB, "lost"), "not-measured") == (
+        "memory budget not judged: gpu not measured on GPU:1 (lost)"
+    )
+    assert _first_line_of_gpus(_on_gpus("lost", "lost"), "not-measured") == (
+        "memory budget not judged: gpu not measured (lost)"
+    )
+    assert _first_line_of_gpus([], "not-measured") == (
+        "memory budget not judged: gpu not measured (the test used no GPU)"
+    )
+
+
 def test_text_from_tests_cannot_move_the_cursor():
     text = breach_text(
-        {"rss": _read(2 * GIB, source="\x1b[2J"), "gpu": NotMeasured("\rno")},
+        {"rss": _read(2 * GIB, source="\x1b[2J", device="\x1b[0m"), "gpu": NotMeasured("\rno", "\n")},
         {"rss": _limited(GIB, where="x\n\x1b[31mPASSED")},
         {"rss": "over"},
         {},
         over=["rss"],
+        allocator="\x1b[2J",
     )
     assert r"x\n\x1b[31mPASSED" in text
     assert all(line.isprintable() for line in text.splitlines())
@@ -190,7 +266,7 @@ def test_text_from_tests_cannot_move_the_cursor():
         (_read(1, "exact", 0), "exact; VmHWM"),
         (_read(1, "upper-bound", MIB), "upper-bound, too high by at most 1.0 MiB; VmHWM"),
         (_read(1, "upper-bound", None), "upper-bound, error unknown; VmHWM"),
-        (_read(1, "exact", None, "cuda_malloc_async", "GPU-1f"), "exact; cuda_malloc_async on GPU-1f"),
+        (_read(1, "exact", None, "cuda_malloc_async", "GPU-1f"), "exact; cuda_malloc_async"),
     ],
 )
 def test_a_reading_says_how_good_it_is(reading, told):

@@ -20,6 +20,23 @@ def test_properties_are_readings_reasons_and_the_verdict(measured):
     ]
 
 
+def test_one_gpu_is_a_figure_like_any_other(measured):
+    test = measured(judged={"gpu": ([900], 1000, "ok")})
+    assert junit_properties(test)[:-1] == [("tfmem.gpu_bytes", 900)]
+
+
+def test_several_gpus_have_the_greatest_and_each_by_its_place(measured):
+    test = measured(judged={"gpu": ([900, 950], 1000, "near"), "gpu_footprint": (["lost", 100], 1000, "not-measured")})
+    assert junit_properties(test)[:-1] == [
+        ("tfmem.gpu_bytes", 950),
+        ("tfmem.gpu_bytes.0", 900),
+        ("tfmem.gpu_bytes.1", 950),
+        ("tfmem.gpu_footprint_bytes", 100),
+        ("tfmem.gpu_footprint_bytes.1", 100),
+        ("tfmem.gpu_footprint_not_measured", "lost"),
+    ]
+
+
 def test_what_has_no_limit_and_was_not_measured_is_not_mentioned(measured):
     assert junit_properties(measured(judged={"gpu": ("no GPU", None, None)})) == [("tfmem.verdict", "unlimited")]
 

@@ -30,3 +30,12 @@ def test_nothing_makes_nothing():
 @given(values=st.lists(st.integers(0, 1 << 60)), width=st.integers(-1, 50))
 def test_a_sparkline_is_never_wider_than_its_width(values, width):
     assert len(sparkline(values, width)) == max(0, min(len(values), width))
+
+
+def test_what_was_not_read_stands_as_it_was_read_last():
+    assert sparkline([None, None, 0, None, 7, None], 6) == "  ▁▁██"
+    assert sparkline([None, None, 0, 0, None, 7], 3) == " ▁█"
+
+
+def test_what_was_never_read_has_no_shape():
+    assert sparkline([None, None], 6) == ""

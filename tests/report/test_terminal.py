@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pytest_tfmem.figures import Timeline
+from pytest_tfmem.figures import GpuTimeline, Timeline
 from pytest_tfmem.report.terminal import Line, summary_lines
+from tests.report.conftest import CARDS
 
 MIB = 1 << 20
 NOTICE = "tests in tests/test_train.py make tensors when imported: each was started in a new interpreter"
@@ -117,6 +118,90 @@ def test_verbose_shows_what_became_of_the_limits_in_160_columns(run):
         tests/test_gpu.py
           test_kernel                                                                      516.0       -       -  warn""")
     )
+
+
+@pytest.fixture
+def on_gpus(measured):
+    """Tests on one GPU, on two and on none."""
+    tree = [300 * MIB, 516 * MIB, 1600 * MIB, 900 * MIB]
+    first, second = (
+        GpuTimeline(device=CARDS[at], source="process list", bytes=sizes)
+        for at, sizes in enumerate([[None, 5, 700, 1200], [None] * 4])
+    )
+    drawn = Timeline(seconds=[0.0, 0.1, 0.2, 0.3], rss_tree_bytes=tree, gpus=[first, second])
+    return [
+        measured(
+            "tests/test_gpu.py::test_two",
+            judged={
+                "rss": (900 * MIB, None, None),
+                "gpu": ([1200 * MIB, 1659 * MIB], 1536 * MIB, "over"),
+                "gpu_footprint": ([1900 * MIB, "lost"], 2048 * MIB, "not-measured"),
+                "gpu_reserved": (["no statistics", "no statistics"], 2048 * MIB, "not-measured"),
+            },
+            timeline=drawn,
+            allocator="cuda_malloc",
+        ),
+        measured(
+            "tests/test_gpu.py::test_one",
+            judged={"gpu": ([1500 * MIB], 1536 * MIB, "near"), "gpu_reserved": ([], 1, "not-measured")},
+            allocator="growth",
+        ),
+        measured("tests/test_gpu.py::test_none", judged={"rss": (500 * MIB, None, None)}),
+    ]
+
+
+def test_each_gpu_is_a_row_where_there_are_several_in_80_columns(on_gpus):
+    assert _shown(on_gpus) == _block("""
+                figure            limit   reading  of limit  exactness    on
+        over    tests/test_gpu.py::test_two
+                gpu            1.50 GiB  1.62 GiB   108.0 %  lower-bound  GPU:1
+        near    tests/test_gpu.py::test_one
+                gpu            1.50 GiB  1.46 GiB    97.7 %  lower-bound
+        near    tests/test_gpu.py::test_two
+                gpu_footprint  2.00 GiB  1.86 GiB    92.8 %  lower-bound  GPU:0
+        not measured: gpu_footprint on GPU:1 in tests/test_gpu.py::test_two: lost
+        not measured: gpu_reserved in tests/test_gpu.py::test_two: no statistics
+        not measured: gpu_reserved in tests/test_gpu.py::test_one: the test used no GPU
+
+        measured 2 of 5 limits; 1 over, 1 near, 3 not measured (1 lost, 1 no statistics,
+          1 the test used no GPU)""")
+
+
+def test_each_gpu_is_a_row_where_there_are_several_in_160_columns(on_gpus):
+    assert _shown(on_gpus, width=160).split("not measured")[0] == _block("""
+                test                         figure            limit   reading  of limit  exactness    on
+        over    tests/test_gpu.py::test_two  gpu            1.50 GiB  1.62 GiB   108.0 %  lower-bound  GPU:1
+        near    tests/test_gpu.py::test_one  gpu            1.50 GiB  1.46 GiB    97.7 %  lower-bound
+        near    tests/test_gpu.py::test_two  gpu_footprint  2.00 GiB  1.86 GiB    92.8 %  lower-bound  GPU:0
+        """)
+
+
+def test_verbose_has_gpus_below_their_test(on_gpus):
+    assert _shown(on_gpus, verbosity=1).split("\n\n")[0] == _block("""
+        test (sizes in MiB)  peak rss  growth  anon     gpu  timeline
+        tests/test_gpu.py
+          test_two              900.0       -     -  1659.0  ▁▂█▄
+            GPU:0                                    1200.0   ▁▅█
+            GPU:1                                    1659.0
+          test_one                  -       -     -  1500.0
+          test_none             500.0       -     -       -""")
+
+
+def test_verbose_names_the_allocator_in_160_columns(on_gpus):
+    assert _shown(on_gpus, width=160, verbosity=1).split("\n\n")[0] == _block("""
+        test (sizes in MiB)  peak rss  growth  anon     gpu  limits        allocator    timeline
+        tests/test_gpu.py
+          test_two              900.0       -     -  1659.0  over          cuda_malloc  ▁▂█▄
+            GPU:0                                    1200.0                              ▁▅█
+            GPU:1                                    1659.0
+          test_one                  -       -     -  1500.0  not measured  growth
+          test_none             500.0       -     -       -  -             -""")
+
+
+def test_no_list_of_readings_is_shown_as_one(on_gpus):
+    for width in (40, 80, 160):
+        shown = _shown(on_gpus, width=width, verbosity=1)
+        assert [word for word in ("Reading(", "NotMeasured(", "device=", "[", CARDS[0][:20]) if word in shown] == []
 
 
 def test_quiet_shows_breaches_and_the_closing_line(run):
