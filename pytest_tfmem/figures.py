@@ -172,6 +172,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `out_of_memory`: what a GPU allocator refused, and why. `waited_seconds`: for cards that others held. `died` says
     how the process ended if it did not end well; `why_spawned` why `auto` took a new interpreter in place of a fork;
     `unmeasured` why nothing at all was measured (the test ran in pytest's own process); all are empty otherwise.
+    `notes` are on this test, `notices` on the session: what the user should know, each a sentence without a full stop.
     """
 
     nodeid: str
@@ -190,6 +191,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     why_spawned: str = ""
     unmeasured: str = ""
     notes: list[str] = []
+    notices: list[str] = []
 
 
 def encode_measurement(measurement: Measurement) -> dict[str, Any]:

@@ -262,14 +262,15 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         measurements = self._session.measurements()
-        if not measurements and not self._session.notices:
+        notices = [*self._session.notices, *dict.fromkeys(notice for test in measurements for notice in test.notices)]
+        if not measurements and not notices:
             return
         from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
 
         terminalreporter.section("memory budgets")
         verbosity = self._config.get_verbosity("tfmem")
         width = self._config.get_terminal_writer().fullwidth
-        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=self._session.notices):
+        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=notices):
             terminalreporter.write_line(line.text, **line.markup)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tfmem.errors import TfmemError
+from pytest_tfmem.errors import TfmemError, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.isolate.allocators import GpuFacts
+    from pytest_tfmem.isolate.gpus import Gpus
+    from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.scratch import Scratch
     from pytest_tfmem.isolate.starter import Starter
@@ -39,7 +44,7 @@ class TfmemSession:
         self._lazy_starter: Starter | None = None
         self._lazy_ahead: Ahead | None = None
         self._scratch: Scratch | None = None
-        self._no_gpu: str | None = None
+        self._lazy_gpus: Gpus | None = None
         self._measured: dict[str, bytes] = {}
 
     @property
@@ -73,9 +78,15 @@ class TfmemSession:
 
         try:
             request = self.request(item)
-            return TestRun(
-                item, request, self.settings, self._starter, basetemp=self._folder(), no_gpu=self._why_no_gpu()
-            )
+            with ExitStack() as undone:
+                lease = self._leased(item, request)
+                if lease is not None:
+                    undone.enter_context(lease)
+                run = TestRun(
+                    item, request, self.settings, self._starter, basetemp=self._folder(), gpus=self._gpus, lease=lease
+                )
+                undone.pop_all()  # the run lets go of it
+                return run
         except TfmemError as error:
             failure = str(error)
         except OSError as error:
@@ -129,11 +140,12 @@ class TfmemSession:
             return
         from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only if one is wanted
         from pytest_tfmem.history.rundocument import RunDocument, describe_run, write_run_document  # noqa: PLC0415
-        from pytest_tfmem.measure.nvml import gpu_names  # noqa: PLC0415
+        from pytest_tfmem.measure.nvml import names_and_version  # noqa: PLC0415
 
         seconds = (dt.datetime.now(tz=dt.UTC) - self._began).total_seconds()
         run = describe_run(self._config.rootpath, started_at=self._began, duration_seconds=seconds)
-        environment = describe_environment(gpus=gpu_names())
+        gpus, gpu_driver = names_and_version()
+        environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
         write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))
 
     @property
@@ -152,6 +164,8 @@ class TfmemSession:
 
     def close(self) -> None:
         self.run_is_over()
+        if self._lazy_gpus is not None:
+            self._lazy_gpus.close()
         if self._scratch is not None:
             self._scratch.close()
 
@@ -173,7 +187,7 @@ class TfmemSession:
         if self._lazy_requests is None:
             from pytest_tfmem.request import Requests  # noqa: PLC0415  only where a test is to be measured
 
-            self._lazy_requests = Requests(self.settings, self._file)
+            self._lazy_requests = Requests(self.settings, self._file, self._gpu_facts)
         return self._lazy_requests
 
     def _folder(self) -> Any:
@@ -183,10 +197,31 @@ class TfmemSession:
             self._scratch = Scratch(self._config.getoption("basetemp", None))
         return self._scratch.next_folder()
 
-    def _why_no_gpu(self) -> str:
-        if self._no_gpu is None:
-            self._no_gpu = _why_no_gpu(self.settings)
-        return self._no_gpu
+    def _leased(self, item: pytest.Item, request: Request) -> Lease | None:
+        from pytest_tfmem.isolate.lease import cards_needed  # noqa: PLC0415
+
+        count = cards_needed(request.budget.limits, request.runtime.gpus)
+        return self._gpus.lease(count, nodeid=item.nodeid, on_wait=self._say)
+
+    def _say(self, text: str) -> None:
+        """Tell the user at once, while pytest runs; from a worker of pytest-xdist, too."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(one_line(text, most=500))
+        else:
+            print(one_line(text, most=500), file=sys.stderr, flush=True)  # noqa: T201  a worker has no terminal of its own
+
+    def _gpu_facts(self) -> GpuFacts:
+        return self._gpus.facts()
+
+    @property
+    def _gpus(self) -> Gpus:
+        if self._lazy_gpus is None:
+            from pytest_tfmem.isolate.gpus import Gpus  # noqa: PLC0415  only where a test is isolated
+
+            self._lazy_gpus = Gpus(switched_off=self.settings.gpu == "off", lease_dir=self.settings.lease_dir)
+        return self._lazy_gpus
 
 
 def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | None:
@@ -200,11 +235,3 @@ def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | No
 
 def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _why_no_gpu(settings: Settings) -> str:
-    if settings.gpu == "off":
-        return "switched off by --tfmem-gpu=off"
-    from pytest_tfmem.measure.nvml import gpu_names  # noqa: PLC0415
-
-    return "this version does not measure it" if gpu_names() else "no GPU"

@@ -13,22 +13,39 @@ from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
 from pytest_tfmem.isolate.controller import IsolatedTest
+from pytest_tfmem.isolate.lease import nested_environment, visible_devices
 from pytest_tfmem.isolate.order import Order
+from pytest_tfmem.isolate.profiled import tensor_peaks
 from pytest_tfmem.isolate.runtime import environment_of
-from pytest_tfmem.measure.readings import device_readings, host_readings, phase_figures, readings_of_the_dead
+from pytest_tfmem.measure.device_readings import (
+    NO_DEVICE,
+    ROUNDING,
+    allocator_in_force,
+    cards_used,
+    device_readings,
+    incomplete,
+    warmed_up,
+)
+from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.report.failure import breach_text
 from pytest_tfmem.report.properties import junit_properties
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_tfmem.figures import FigureReading, Verdict
     from pytest_tfmem.isolate.controller import PhaseResult
+    from pytest_tfmem.isolate.gpus import Gpus
+    from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.starter import Starter
+    from pytest_tfmem.measure.devices import TensorPeak
+    from pytest_tfmem.measure.footprint import Footprint
     from pytest_tfmem.request import Request
     from pytest_tfmem.settings import Settings
 
 Outcome = Literal["passed", "failed", "skipped"]
+HIDDEN = "tf_runtime(gpus=0) hides them"
 OUTPUT_SECTION = "output of the test's process in"  # pytest makes a heading of it: "Captured ... call"
 
 
@@ -56,28 +73,41 @@ class _Judgement:
 class TestRun:
     """One attempt. `run(phase)` returns the phase's report, or raises what the controller is to see raised.
 
-    `no_gpu` is why device figures are not measured.
+    `lease` has the cards that are this test's alone, if any; `close` lets go of it.
     """
 
     __test__ = False
 
     def __init__(
-        self, item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path, no_gpu: str
+        self,
+        item: pytest.Item,
+        request: Request,
+        settings: Settings,
+        starter: Starter,
+        *,
+        basetemp: Path,
+        gpus: Gpus,
+        lease: Lease | None,
     ) -> None:
         self._item = item
         self._request = request
         self._settings = settings
-        self._devices = device_readings(no_gpu, "this version does not measure it")
+        self._gpus = gpus
+        self._lease = lease
         self._outcome: Outcome = "passed"
         self._failed_at_call: set[str] | None = None
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
+        order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
+        self._tensors = self._profiled(order, starter)
         self._test = IsolatedTest(
-            order_for(item, request, settings, starter, basetemp=basetemp),
+            order,
             start=starter.start,
             judge=self._breach,
             restore=lambda data: replay.restored(item, data),
             deliver=lambda said: replay.deliver(item, said),
+            footprint=self._footprint if self._sees_gpus else None,
+            retries=self._sees_gpus and request.choice.allocator in ROUNDING,
         )
 
     @property
@@ -112,6 +142,7 @@ class TestRun:
         readings = self._readings()
         limits = self._request.budget.limits
         verdicts = judge(limits, readings)
+        notice = self._request.choice.notice
         return Measurement(
             nodeid=reports.encodable(self._item.nodeid),
             outcome=self._outcome,
@@ -122,9 +153,13 @@ class TestRun:
             limits=dict(limits),
             verdicts=verdicts,
             phases=phase_figures(self._test.observed.phases),
-            timeline=self._test.samples.timeline(),
+            timeline=self._test.timeline(),
+            allocator=allocator_in_force(self._test.observed.devices),
+            out_of_memory=reports.encodable(self._test.observed.out_of_memory),
+            waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),
-            notes=list(self._request.budget.notes),
+            notes=self._notes(),
+            notices=[notice] if notice else [],
         )
 
     def put_on(self, report: pytest.TestReport) -> None:
@@ -136,11 +171,43 @@ class TestRun:
 
     def close(self) -> None:
         self._test.close()
+        if self._lease is not None:
+            self._lease.release()
+
+    def _notes(self) -> list[str]:
+        watched = self._test.footprint
+        return [*self._request.notes, *(map(reports.encodable, watched.notes()) if watched else ())]
+
+    @property
+    def _sees_gpus(self) -> bool:
+        return bool(self._gpus.cards) and self._request.runtime.gpus != 0
+
+    def _footprint(self, pid: int) -> Footprint:
+        return self._gpus.footprint(pid, exclusive=self._lease.cards if self._lease else ())
+
+    def _profiled(self, order: Order, starter: Starter) -> Sequence[TensorPeak] | str:
+        """What a second run under the profiler says of the tensors, where that is asked for and says more."""
+        if not (self._request.gpu_tensors and self._sees_gpus and self._request.choice.allocator in ROUNDING):
+            return ""
+        return tensor_peaks(order, start=starter.start, restore=lambda data: replay.restored(self._item, data))
 
     def _readings(self) -> dict[str, FigureReading]:
-        phases, samples = self._test.observed.phases, self._test.samples
-        read = readings_of_the_dead if self._test.observed.died else host_readings
-        return {**read(phases, samples), **self._devices}
+        observed, samples = self._test.observed, self._test.samples
+        of_host = readings_of_the_dead if observed.died else host_readings
+        of_devices = device_readings(
+            observed.devices,
+            footprint=self._footprint_reading(),
+            tensors=self._tensors,
+            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.gpus == 0 else ""),
+        )
+        readings = of_host(observed.phases, samples) | (incomplete(of_devices) if observed.died else of_devices)
+        return warmed_up(readings, self._request.warm_up)
+
+    def _footprint_reading(self) -> FigureReading:
+        watched, devices = self._test.footprint, self._test.observed.devices
+        if watched is None:
+            return NotMeasured(NO_DEVICE)
+        return watched.reading(cards_used(devices), allocator_in_force(devices))
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
@@ -152,7 +219,7 @@ class TestRun:
         new = [figure for figure in over if figure not in (self._failed_at_call or ())]
         if phase == "call":
             self._failed_at_call = set(over)
-        phases, notes = phase_figures(self._test.observed.phases), self._request.budget.notes
+        phases, notes = phase_figures(self._test.observed.phases), self._notes()
         return breach_text(readings, limits, verdicts, phases, over=new, notes=notes) if new else ""
 
     def _required(self, verdicts: dict[str, Verdict]) -> list[str]:
@@ -197,9 +264,15 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
 
 
 def order_for(
-    item: pytest.Item, request: Request, settings: Settings, starter: Starter, *, basetemp: Path | None = None
+    item: pytest.Item,
+    request: Request,
+    settings: Settings,
+    starter: Starter,
+    *,
+    basetemp: Path | None = None,
+    lease: Lease | None = None,
 ) -> Order:
-    """The order for this test; without a `basetemp`, for one that is only expected."""
+    """The order for this test; without a `basetemp` and a `lease`, for one that is only expected."""
     config = item.config
     workerinput = getattr(config, "workerinput", None)
     start = wire.Start(
@@ -211,6 +284,9 @@ def order_for(
         basetemp=b"" if basetemp is None else os.fsencode(basetemp),
         workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
         runtime=request.runtime,
+        visible_devices=visible_devices(lease) if lease else None,
+        environment=nested_environment(lease) if lease else {},
+        warm_up=request.warm_up,
     )
     return Order(
         start=start,

@@ -12,8 +12,9 @@ from typing import NoReturn
 
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.reports import encodable
-from pytest_tfmem.isolate.runtime import apply_before_import, apply_to_devices
+from pytest_tfmem.isolate.runtime import apply_before_import
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -30,8 +31,9 @@ def main(address: str, parent: int) -> NoReturn:
     sys.argv[:] = map(os.fsdecode, start.argv)
     try:
         apply_before_import(start.runtime)
-        apply_to_devices(start.runtime)
-        run_pytest(start, channel)
+        devices = ChildDevices(start)
+        devices.prepare()
+        run_pytest(start, channel, devices)
     except TfmemError as error:
         channel.send(wire.Refused(str(error)))
     except Exception:  # noqa: BLE001  whatever a plugin or a warning filter raises while pytest starts or ends
@@ -42,13 +44,14 @@ def main(address: str, parent: int) -> NoReturn:
     sys.exit(0)
 
 
-def run_pytest(start: wire.Start, channel: wire.Channel) -> None:
+def run_pytest(start: wire.Start, channel: wire.Channel, devices: ChildDevices) -> None:
     """Run pytest itself on the test's file, with the plugin that picks the test and reports to the controller."""
     import pytest  # noqa: PLC0415  after the runtime is set
 
     from pytest_tfmem.isolate.child_plugin import SpawnedPlugin  # noqa: PLC0415
 
-    pytest.main([os.fsdecode(argument) for argument in start.arguments], plugins=[SpawnedPlugin(start, channel)])
+    plugin = SpawnedPlugin(start, channel, devices)
+    pytest.main([os.fsdecode(argument) for argument in start.arguments], plugins=[plugin])
 
 
 def die_with(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -13,12 +14,14 @@ import pytest
 
 from pytest_tfmem.errors import MemoryBudgetExceeded
 from pytest_tfmem.figures import Marks, Phase, PhaseMarks
-from pytest_tfmem.isolate import arguments, identity, reports, wire
+from pytest_tfmem.isolate import arguments, identity, out_of_memory, reports, wire
 from pytest_tfmem.measure.host import read_marks, reset_peak
 
 if TYPE_CHECKING:
     import warnings
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+    from pytest_tfmem.isolate.child_devices import ChildDevices
 
 PLUGIN_NAME = "tfmem-child"
 
@@ -28,9 +31,10 @@ class ChildPlugin:
 
     __name__ = PLUGIN_NAME  # by which pytest registers it, and the main plugin knows that it is in a child
 
-    def __init__(self, start: wire.Start, channel: wire.Channel) -> None:
+    def __init__(self, start: wire.Start, channel: wire.Channel, devices: ChildDevices) -> None:
         self._start = start
         self._channel = channel
+        self._devices = devices
         self._stdout = sys.stdout
         self._config: pytest.Config | None = None
         self._chosen: pytest.Item | None = None
@@ -62,8 +66,8 @@ class ChildPlugin:
         return (yield from self._measured("setup"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # the same
-    def pytest_runtest_call(self) -> Generator[None, object, object]:
-        return (yield from self._measured("call"))
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        return (yield from self._measured("call", warm_up=item.runtest))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # the same
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
@@ -81,27 +85,51 @@ class ChildPlugin:
         if when == "runtest":  # the controller has had those of the collection
             self._channel.send(_packed_warning(warning_message, when, nodeid))
 
-    def _measured(self, phase: Phase) -> Generator[None, object, object]:
-        was_reset = reset_peak()
-        start = read_marks(since_reset=was_reset)
+    def _measured(self, phase: Phase, warm_up: Callable[[], None] | None = None) -> Generator[None, object, object]:
+        start = self._reset_marks()
         self._channel.send(wire.PhaseBegun(phase, start.rss))
         began = time.perf_counter()
         try:
+            if warm_up and self._start.warm_up:
+                self._warm_up(warm_up)
+                start, began = self._reset_marks(), time.perf_counter()
             result = yield
-        except BaseException:
-            self._phase_over(phase, _marked_phase(start, began), passed=False)
+        except BaseException as error:
+            self._phase_over(phase, start, began, error)
             raise
-        breach = self._phase_over(phase, _marked_phase(start, began), passed=True)
+        breach, problem = self._phase_over(phase, start, began)
         if breach:
             raise MemoryBudgetExceeded(breach)
+        if problem:
+            pytest.fail(problem, pytrace=False)
         return result
 
-    def _phase_over(self, phase: Phase, marks: PhaseMarks, *, passed: bool) -> str:
-        self._channel.send(wire.PhaseOver(phase, marks, passed))
+    def _reset_marks(self) -> Marks:
+        self._devices.reset()
+        was_reset = reset_peak()  # the last to be reset: to ask devices takes memory
+        return read_marks(since_reset=was_reset)
+
+    def _warm_up(self, call: Callable[[], None]) -> None:
+        for _ in range(self._start.warm_up):
+            call()
+        gc.collect()
+
+    def _phase_over(
+        self, phase: Phase, start: Marks, began: float, error: BaseException | None = None
+    ) -> tuple[str, str]:
+        """Say so, and hear what is to be said of it: the text of a breach; and what is wrong with the devices."""
+        seconds = time.perf_counter() - began
+        # The host's memory first: to ask the devices takes some.
+        marks = PhaseMarks(start=start, end=read_marks(since_reset=start.since_reset), seconds=seconds)
+        devices = self._devices.read(phase)
+        refused = out_of_memory.describe(error, devices) if error is not None else ""
+        if refused and self._chosen is not None:
+            self._chosen.add_report_section(phase, "GPU memory", refused)
+        self._channel.send(wire.PhaseOver(phase, marks, error is None, devices, reports.encodable(refused)))
         if self._channel.in_fork:
-            return ""
+            return "", ""
         answer = self._channel.receive()
-        return answer.breach if isinstance(answer, wire.Judged) else ""
+        return answer.breach if isinstance(answer, wire.Judged) else "", devices.problem if devices else ""
 
 
 class SpawnedPlugin(ChildPlugin):
@@ -145,11 +173,6 @@ class _Nowhere(io.TextIOWrapper):
         if threading.current_thread() is threading.main_thread() or sys.__stderr__ is None:
             return super().write(text)
         return sys.__stderr__.write(text)
-
-
-def _marked_phase(start: Marks, began: float) -> PhaseMarks:
-    end = read_marks(since_reset=start.since_reset)
-    return PhaseMarks(start=start, end=end, seconds=time.perf_counter() - began)
 
 
 def _packed_warning(recorded: warnings.WarningMessage, when: str, nodeid: str) -> wire.Warned:

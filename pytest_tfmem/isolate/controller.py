@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pytest_tfmem.isolate import death, reports, wire
 from pytest_tfmem.isolate.process import seconds_left
 from pytest_tfmem.measure.oom import oom_kills
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_tfmem.figures import Phase, PhaseMarks
+    from pytest_tfmem.figures import Phase, PhaseMarks, Timeline
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.started import Started
+    from pytest_tfmem.measure.devices import DeviceMarks
+    from pytest_tfmem.measure.footprint import Footprint
     from pytest_tfmem.measure.sampler import Samples
 
+# BFC tries again for ten seconds before it says that there is no memory: xla/tsl/framework/bfc_allocator.cc.
+RETRY_SECONDS = 10.0
 EXIT_SECONDS = 10.0  # for atexit handlers and the interpreter's end, after the test is over
 _LONGEST_START_SECONDS = 120.0  # for imports before setup, if the test has a timeout at all
 _AFTER_CLOSE_SECONDS = 1.0
@@ -48,6 +54,8 @@ class Observed:
     """What is known of the test so far."""
 
     phases: dict[Phase, PhaseMarks] = field(default_factory=dict)
+    devices: dict[Phase, DeviceMarks | None] = field(default_factory=dict)
+    out_of_memory: str = ""
     died: str = ""
 
 
@@ -60,6 +68,8 @@ class _Ended(Exception):  # noqa: N818  not an error: the process has ended, or 
 class IsolatedTest:
     """One test in a fresh process, carried through its phases. `close` ends everything, whatever happened.
 
+    `footprint(pid)` makes what reads from the driver what the process holds on GPUs, if that is to be read; `retries`
+    says that its allocator may retry for RETRY_SECONDS what it has refused, which then the timeout allows for.
     `start(order, deadline)` starts the process; `judge(phase)` is asked at the end of call and of teardown and answers
     with the text of a breach or with nothing; `restore(data)` makes a phase's report of what arrived;
     `deliver(message)` gets what the child says beside its phases: subtests' reports and warnings. The last two raise
@@ -74,6 +84,8 @@ class IsolatedTest:
         judge: Callable[[Phase], str],
         restore: Callable[[dict[str, Any]], pytest.TestReport],
         deliver: Callable[[wire.Message], None],
+        footprint: Callable[[int], Footprint] | None = None,
+        retries: bool = False,
     ) -> None:
         self._judge = judge
         self._restore = restore
@@ -85,6 +97,8 @@ class IsolatedTest:
         with contextlib.suppress(OSError):  # it died at once, which the first wait finds out
             self._child.channel.send(order.start)
         self._sampler = Sampler(self._child.process.pid, order.interval_seconds)
+        self.footprint = footprint(self._child.process.pid) if footprint else None
+        self._grace_seconds = RETRY_SECONDS if retries else 0.0
         self._selector: selectors.BaseSelector | None = _selector(self._child)
         self._doing = "before setup"
         self._limit_seconds = order.timeout_seconds
@@ -99,6 +113,13 @@ class IsolatedTest:
     @property
     def samples(self) -> Samples:
         return self._sampler.samples
+
+    def timeline(self) -> Timeline | None:
+        """What the process tree held over time, and each GPU."""
+        timeline = self.samples.timeline()
+        if timeline is None or self.footprint is None:
+            return timeline
+        return msgspec.structs.replace(timeline, gpus=self.footprint.timeline(timeline.seconds))
 
     def allow(self, seconds: float) -> None:
         """Another's timeout for this test, from now on: it is kept if it is the shorter one."""
@@ -147,22 +168,41 @@ class IsolatedTest:
         match message:
             case wire.PhaseBegun(phase=phase, resident_bytes=resident):
                 self._doing = f"in {phase}"
+                self._sampler.checkpoint(phase)
                 if phase == "setup":
                     self.samples.setup_begins(resident)
                     self._deadline = _deadline(self._limit_seconds)
-            case wire.PhaseOver(phase=phase, marks=marks, passed=passed):
-                self._sampler.sample()
-                self.observed.phases[phase] = marks
-                self._answer(self._judge(phase) if passed else "")
-                self._doing = f"after {phase}"
-                if phase == "teardown":
-                    self.samples.teardown_is_over()
+            case wire.PhaseOver():
+                self._phase_over(message)
             case wire.Stopped():
                 self._stop = message
             case wire.Reported() | wire.Warned():
                 self._deliver(message)
             case _:
                 raise wire.WireError("sent a message that is not its to send")
+
+    def _phase_over(self, said: wire.PhaseOver) -> None:
+        if self.footprint:
+            cards = said.devices.cards if said.devices else []
+            {"setup": self.footprint.uses, "call": self.footprint.call_ended, "teardown": self.footprint.ended}[
+                said.phase
+            ](cards)
+        self._sampler.sample()
+        self.observed.phases[said.phase] = said.marks
+        self.observed.devices[said.phase] = said.devices
+        self.observed.out_of_memory = self.observed.out_of_memory or said.out_of_memory
+        if (
+            self._grace_seconds
+            and said.passed
+            and not self.observed.out_of_memory
+            and seconds_left(self._deadline) <= 0
+        ):
+            raise _Ended(self._time_is_up())  # the time after that is only for an allocator's retries
+        self._answer(self._judge(said.phase) if said.passed else "")
+        self._doing = f"after {said.phase}"
+        if said.phase == "teardown":
+            self._sampler.checkpoint("end")
+            self.samples.teardown_is_over()
 
     def _answer(self, breach: str) -> None:
         try:
@@ -183,12 +223,14 @@ class IsolatedTest:
         if self._xdist_pid not in {None, os.getppid()}:
             # What execnet does too with a worker whose controller has been killed, but only five seconds later.
             raise KeyboardInterrupt("pytest-xdist's controller has ended")
-        if seconds_left(self._deadline) <= 0:
+        left = seconds_left(self._deadline) + self._grace_seconds
+        if left <= 0:
             self._child.process.say_last_words()
-            raise _Ended(f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s, and was ended")
+            raise _Ended(self._time_is_up(self._grace_seconds))
         returncode = self._child.process.returncode  # asked before reading, so that its last words are read
-        seconds = min(self._sampler.wait_seconds(), max(0.0, seconds_left(self._deadline)))
-        ready = self._selector.select(0 if returncode is not None else seconds)
+        ready = self._selector.select(0 if returncode is not None else min(self._seconds_to_wait(), left))
+        if self.footprint:
+            self.footprint.sample_if_due()
         self._sampler.sample_if_due()
         if ready:
             self._child.channel.take_in()
@@ -199,6 +241,16 @@ class IsolatedTest:
                 raise _Ended(f"the test's process closed its connection to pytest {self._doing}, and was ended")
         if returncode is not None:
             raise _Ended(self._how_it_died(returncode))
+
+    def _seconds_to_wait(self) -> float:
+        seconds = self._sampler.wait_seconds()
+        return min(seconds, self.footprint.wait_seconds()) if self.footprint else seconds
+
+    def _time_is_up(self, grace_seconds: float = 0.0) -> str:
+        text = f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s"
+        if grace_seconds:
+            text += f" (and {grace_seconds:g} s in which TensorFlow's allocator may retry what it has refused)"
+        return f"{text}, and was ended"
 
     def _how_it_died(self, returncode: int) -> str:
         before, now = self._oom_before, oom_kills()

@@ -16,11 +16,12 @@ import pytest
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import afresh, frameworks, identity, reports, resume, wire
 from pytest_tfmem.isolate.child import die_with
+from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.child_plugin import ChildPlugin, packed_stop
 from pytest_tfmem.isolate.fitness import why_not_to_fork
 from pytest_tfmem.isolate.nursery import Nursery
 from pytest_tfmem.isolate.randomness import Randomness
-from pytest_tfmem.isolate.runtime import apply_before_import, apply_to_devices
+from pytest_tfmem.isolate.runtime import apply_before_import
 from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from pytest_tfmem.measure.resident import carry_over, file_ranges, populate, trim_heap
 
@@ -79,7 +80,7 @@ class FilePlugin(ChildPlugin):
     """Hooks of a module server and of what it forks: one session, collected once, in which each fork runs one test."""
 
     def __init__(self, order: wire.Serve, control: wire.ControlChannel, name: str) -> None:
-        super().__init__(order.start, control)
+        super().__init__(order.start, control, ChildDevices(order.start))
         self._order = order
         self._control = control
         self._name = name
@@ -170,10 +171,6 @@ class FilePlugin(ChildPlugin):
         resume.configure_again(session.config, "faulthandler")
         resume.start_capturing(session.config)
         self._channel = wire.Channel(socket.socket(fileno=connection))
-        try:
-            apply_to_devices(self._order.start.runtime)
-        except TfmemError as error:
-            self._channel.send(wire.Refused(str(error)))
         populate(ranges)
         self._run_one_test(session)
         afresh.end(files, self._writers)
@@ -185,6 +182,11 @@ class FilePlugin(ChildPlugin):
             os._exit(0)  # no test has been left for it
         assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
         afresh.call_itself(self._name)
+        self._start, self._devices = start, ChildDevices(start)
+        try:
+            self._devices.prepare()
+        except TfmemError as error:
+            self._channel.send(wire.Refused(str(error)))
         session.config.option.basetemp = os.fsdecode(start.basetemp)
         resume.configure_again(session.config, "tmpdir")
         session.items[:] = self._chosen_items(session, start)

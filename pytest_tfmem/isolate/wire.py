@@ -31,7 +31,8 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     `test_id` is the test's id as it was collected, before any plugin renamed it; it is the `ordinal`-th of that
     id in its file. `workerinput` is that of the xdist worker that the controller is, if it is one.
     Bytes are text as the system has it (os.fsencode): a folder's name need not be UTF-8. `visible_devices` is what
-    CUDA_VISIBLE_DEVICES is to say from now on, None to leave it as it is. `warm_up` is how often the test's body is
+    CUDA_VISIBLE_DEVICES is to say from now on, None to leave it as it is; `environment` has variables that are of this
+    attempt alone. `warm_up` is how often the test's body is
     called before its call is measured; `profiled` asks for the profiler's events to be added up.
     """
 
@@ -44,6 +45,7 @@ class Start(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     workerinput: dict[str, Any] | None
     runtime: Runtime
     visible_devices: str | None = None
+    environment: dict[str, str] = {}
     warm_up: int = 0
     profiled: bool = False
 

@@ -72,13 +72,15 @@ class DeviceMarks(msgspec.Struct, frozen=True, kw_only=True):
     """What one process says of its devices at the end of a phase.
 
     `cards`: the GPUs on which it has a context. `allocators`: of every logical device whose framework is up. `peaks`:
-    the profiler's, at the end of a profiled run. `problem`: what is in force though something else was asked for, a
-    sentence for the user. `unread`: why some of this could not be read, a clause; what is missing is then not known.
+    the profiler's, at the end of a profiled run, and `why_no_peaks` why it has none. `problem`: what is in force though
+    something else was asked for, a sentence for the user. `unread`: why some of this could not be read, a clause; what
+    is missing is then not known.
     """
 
     cards: list[Card] = []
     allocators: list[AllocatorMarks] = []
     pools: list[PoolMarks] = []
     peaks: list[TensorPeak] = []
+    why_no_peaks: str = ""
     problem: str = ""
     unread: str = ""

@@ -234,3 +234,14 @@ def gpu_names() -> tuple[str, ...]:
         return ()  # `tfmem doctor` says why
     finally:
         driver.close()
+
+
+def names_and_version() -> tuple[tuple[str, ...], str | None]:
+    """Names of the GPUs, and the version of the driver; none and None if there is no driver."""
+    driver = Driver()
+    try:
+        return driver.names(), driver.version()
+    except DriverError:
+        return (), None
+    finally:
+        driver.close()

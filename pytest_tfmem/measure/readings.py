@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import DEVICE_FIGURES, HOST_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
+from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,11 +41,6 @@ def readings_of_the_dead(phases: Mapping[Phase, PhaseMarks], samples: Samples) -
 def phase_figures(phases: Mapping[Phase, PhaseMarks]) -> dict[Phase, dict[str, int | float]]:
     """Each phase's own peaks, in bytes: growth is counted from the phase's own start."""
     return {phase: _figures_of_phase(marks) for phase, marks in phases.items()}
-
-
-def device_readings(reason: str, tensors_reason: str) -> dict[str, AnyReading]:
-    """The device figures, none of them measured: `reason` for those of a GPU, `tensors_reason` for cpu_tensors."""
-    return {figure: NotMeasured(tensors_reason if figure == "cpu_tensors" else reason) for figure in DEVICE_FIGURES}
 
 
 def _peak_reading(end: Marks) -> Reading:

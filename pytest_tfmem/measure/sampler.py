@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
 
-from pytest_tfmem.figures import Checkpoint, GpuTimeline, Timeline
+from pytest_tfmem.figures import Checkpoint, Timeline
 from pytest_tfmem.measure.host import HAS_PROC, parse_status
 
 MOST_POINTS = 200
 LARGEST_CPU_SHARE = 0.009  # 1 % is promised; what is spent after the last look at the clock is not seen
-
-
-@dataclass
-class _Point:
-    """The most that was held in one stretch of time: by the process tree, and by GPU what was said of each."""
-
-    seconds: float
-    tree: int
-    gpus: dict[str, int] = field(default_factory=dict)
-
-    def take_in(self, other: _Point) -> None:
-        self.tree = max(self.tree, other.tree)
-        for device, size in other.gpus.items():
-            self.gpus[device] = max(size, self.gpus.get(device, 0))
 
 
 class Samples:
@@ -42,9 +27,7 @@ class Samples:
         self.anon_peak: int | None = None
         self.before_setup: int | None = None
         self._counts = True
-        self._points: list[_Point] = []
-        self._gpus: dict[str, int] = {}  # said since the last sample
-        self._gpu_sources: dict[str, str] = {}
+        self._points: list[tuple[float, int]] = []
         self._checkpoints: list[Checkpoint] = []
         self._merged = 1  # samples in each point but the last
         self._in_last = 0
@@ -60,8 +43,7 @@ class Samples:
 
     def add(self, seconds: float, *, own_peak: int, anon: int | None, tree: int) -> None:
         """One sample, `seconds` after the process was started."""
-        self._add_point(_Point(seconds, tree, self._gpus))
-        self._gpus = {}
+        self._add_point(seconds, tree)
         if not self._counts:
             return
         self.count += 1
@@ -69,11 +51,6 @@ class Samples:
         self.tree_peak = max(self.tree_peak, tree)
         if anon is not None:
             self.anon_peak = max(self.anon_peak or 0, anon)
-
-    def add_gpu(self, device: str, size: int, *, source: str) -> None:
-        """What a GPU held just now, in bytes: part of the sample to come. `source`: whose bytes, and by what."""
-        self._gpus[device] = max(size, self._gpus.get(device, 0))
-        self._gpu_sources[device] = source
 
     def checkpoint(self, name: str, seconds: float) -> None:
         """A moment with a name, `seconds` after the process was started."""
@@ -84,29 +61,25 @@ class Samples:
         if not self._points:
             return None
         return Timeline(
-            seconds=[round(point.seconds, 3) for point in self._points],
-            rss_tree_bytes=[point.tree for point in self._points],
-            gpus=[
-                GpuTimeline(device=device, source=source, bytes=[point.gpus.get(device) for point in self._points])
-                for device, source in self._gpu_sources.items()
-            ],
+            seconds=[round(seconds, 3) for seconds, _ in self._points],
+            rss_tree_bytes=[size for _, size in self._points],
             checkpoints=list(self._checkpoints),
         )
 
-    def _add_point(self, point: _Point) -> None:
+    def _add_point(self, seconds: float, tree: int) -> None:
         if self._points and self._in_last < self._merged:
-            self._points[-1].take_in(point)
+            began, most = self._points[-1]
+            self._points[-1] = (began, max(most, tree))
             self._in_last += 1
             return
         if len(self._points) == MOST_POINTS:
             self._halve()
-        self._points.append(point)
+        self._points.append((seconds, tree))
         self._in_last = 1
 
     def _halve(self) -> None:
-        for first, second in zip(self._points[::2], self._points[1::2], strict=True):
-            first.take_in(second)
-        del self._points[1::2]
+        pairs = zip(self._points[::2], self._points[1::2], strict=True)
+        self._points = [(first[0], max(first[1], second[1])) for first, second in pairs]
         self._merged *= 2
 
 

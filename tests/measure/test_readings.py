@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import DEVICE_FIGURES, HOST_FIGURES, Marks, NotMeasured, PhaseMarks, Reading
-from pytest_tfmem.measure.readings import device_readings, host_readings, phase_figures, readings_of_the_dead
+from pytest_tfmem.figures import HOST_FIGURES, Marks, NotMeasured, PhaseMarks, Reading
+from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.measure.sampler import Samples
 
 ENDED_EARLY = NotMeasured("the test's process ended before it could be read")
@@ -161,18 +161,6 @@ def test_each_phase_has_its_own_peaks():
 def test_a_phase_has_no_anonymous_memory_where_nobody_counts_it():
     figures = phase_figures(phases(marks(2000, file=None)))
     assert figures == {"setup": {"seconds": 0.25, "rss_bytes": 2000, "rss_growth_bytes": 1000}}
-
-
-def test_device_figures_that_are_not_measured_say_why():
-    read = device_readings("no GPU", "not asked for")
-    assert read.keys() == DEVICE_FIGURES.keys()
-    assert {figure: reading.not_measured for figure, reading in read.items()} == {
-        "gpu": "no GPU",
-        "gpu_tensors": "no GPU",
-        "gpu_reserved": "no GPU",
-        "gpu_footprint": "no GPU",
-        "cpu_tensors": "not asked for",
-    }
 
 
 sizes = st.integers(0, 1 << 50)

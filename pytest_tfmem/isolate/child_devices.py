@@ -1,0 +1,53 @@
+"""What the test's process does about its devices: before the test, and at both ends of each phase."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_tfmem.isolate.runtime import apply_to_devices, apply_visible_devices
+from pytest_tfmem.measure.allocator import DeviceReader
+from pytest_tfmem.measure.devices import DeviceMarks
+
+if TYPE_CHECKING:
+    from pytest_tfmem.figures import Phase
+    from pytest_tfmem.isolate import wire
+    from pytest_tfmem.measure.replay import Profile
+
+
+class ChildDevices:
+    """The devices of this process for the test of `start`. Nothing here starts one, but for what the runtime asks."""
+
+    def __init__(self, start: wire.Start) -> None:
+        self._start = start
+        self._reader = DeviceReader(start.runtime.allocator or "", verifies=not start.profiled)
+        self._profile: Profile | None = None
+
+    def prepare(self) -> None:
+        """Before anything touches a device: which are visible, the profiler if it is asked for, how they are divided.
+
+        Raises TfmemError if that cannot be had.
+        """
+        os.environ.update(self._start.environment)
+        if self._start.visible_devices is not None:
+            apply_visible_devices(self._start.visible_devices)
+        if self._start.profiled:
+            from pytest_tfmem.measure.replay import Profile  # noqa: PLC0415  only in a profiled run
+
+            self._profile = Profile()
+        apply_to_devices(self._start.runtime)
+
+    def reset(self) -> None:
+        """A phase begins."""
+        self._reader.reset()
+
+    def read(self, phase: Phase) -> DeviceMarks | None:
+        """Marks at the end of a phase; None where no framework is loaded that could use a device."""
+        marks = self._reader.read()
+        if self._profile is None or phase != "teardown":
+            return marks
+        marks = marks or DeviceMarks()
+        profiled = self._profile.stop({one.device: one.card for one in marks.allocators})
+        return msgspec.structs.replace(marks, peaks=profiled.peaks, why_no_peaks=profiled.problem)
