@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS = 0.2
 LIST_CALLS_PER_SECOND = 10
 LARGEST_LIST_SHARE = 0.02  # of the time, in which CUDA may have to wait for the driver's lock
+LARGEST_CPU_SHARE = 0.004  # of one CPU, for each of the two: lists, and memory in use
 _LEAST_SECONDS = 0.01  # between two readings of the memory in use
 _LOOK_FOR_CUDA_SECONDS = 1.0  # to read the 1,000 mappings of a TensorFlow process takes 1.2 ms
 _USED_SOURCE = "in use on the card, beyond what was before the test (nvmlDeviceGetMemoryInfo)"
@@ -56,10 +57,10 @@ class Footprint:
         self._pid = pid
         self._around = around or look_around()
         self._interval = max(interval_seconds, 1 / LIST_CALLS_PER_SECOND)
-        self._began = self._used_at = time.monotonic()
+        self._began = self._used_due_at = time.monotonic()
         self._due_at = self._began + self._interval
         self._has_cuda = False
-        self._told = False  # the process has said which cards it uses
+        self._told: set[str] = set()  # UUIDs of the cards that the process has said it uses
         self._problem = ""
         self._seen: dict[str, Seen] = {}
         self.points = Points()
@@ -71,9 +72,9 @@ class Footprint:
         return max(0.0, self._due_at - time.monotonic())
 
     def sample_if_due(self) -> None:
-        """Read what is due: memory in use on cards that are held, whenever this is called, at most every 10 ms."""
+        """Read what is due: memory in use on cards that are held, whenever this is called, but every 10 ms at most."""
         now = time.monotonic()
-        if now - self._used_at >= _LEAST_SECONDS:
+        if now >= self._used_due_at:
             self._read_used(now)
         if now >= self._due_at:
             self._due_at = now + _LOOK_FOR_CUDA_SECONDS
@@ -83,10 +84,9 @@ class Footprint:
 
     def uses(self, cards: Sequence[Card]) -> None:
         """The process has said that it uses these: no others are read from now on."""
-        if cards:
-            self._has_cuda = self._told = True
-            for card in cards:
-                self._find(card)
+        self._has_cuda = self._has_cuda or bool(cards)
+        found = map(self._find, cards)
+        self._told.update(seen.uuid for seen in found if isinstance(seen, Seen))
 
     def call_ended(self, cards: Sequence[Card]) -> None:
         """The test's body is over, and its fixtures still stand; `cards` are those of its process's marks."""
@@ -103,9 +103,9 @@ class Footprint:
         """
         if cards:
             return [self._of_card(card, allocator) for card in cards]
-        seen = [seen for seen in self._seen.values() if seen.listed]
+        seen = [seen for seen in self._seen.values() if seen.was_used]
         if not seen:
-            return NotMeasured(self._problem or USED_NONE)
+            return NotMeasured(self._why_unseen() or USED_NONE)
         return [self._of_seen(one, allocator) for one in seen]
 
     def notes(self) -> list[str]:
@@ -138,7 +138,7 @@ class Footprint:
         self._company.was_there(uuid, self._listed(seen) or {})
 
     def _read_used(self, now: float) -> None:
-        self._used_at = now
+        cpu_before = time.thread_time()
         for seen in self._seen.values():
             if seen.before is None:
                 continue
@@ -149,18 +149,25 @@ class Footprint:
                 continue
             seen.used = max(seen.used or 0, used)
             self.points.add(Point(now - self._began, seen.uuid, max(0, used - seen.before)))
+        spent = time.thread_time() - cpu_before
+        self._used_due_at = now + max(_LEAST_SECONDS, spent / LARGEST_CPU_SHARE)
 
     def _sample_lists(self, now: float) -> None:
-        calls, began = self._driver.list_calls, time.monotonic()
+        calls, cpu_before = self._driver.list_calls, time.thread_time()
         for seen in self._cards_to_sample():
             self._sample_list(seen, now)
-        calls, spent = self._driver.list_calls - calls, time.monotonic() - began
-        self._due_at = now + max(self._interval, calls / LIST_CALLS_PER_SECOND, spent / LARGEST_LIST_SHARE)
+        calls, spent, cpu = self._driver.list_calls - calls, time.monotonic() - now, time.thread_time() - cpu_before
+        rests = (self._interval, calls / LIST_CALLS_PER_SECOND, spent / LARGEST_LIST_SHARE, cpu / LARGEST_CPU_SHARE)
+        self._due_at = now + max(rests)
 
     def _sample_list(self, seen: Seen, now: float) -> None:
-        listed = {} if self._ids_differ else self._listed(seen, until=self._pid) or {}
+        if self._ids_differ:
+            seen.problem = self._ids_differ
+            return
+        listed = self._listed(seen, until=self._pid) or {}
         size = listed.get(self._pid)
         if not size:
+            seen.problem = self._why_no_size(listed) or seen.problem
             return
         seen.sampled = max(seen.sampled or 0, size)
         self._company.is_there(seen.uuid, listed)
@@ -169,7 +176,7 @@ class Footprint:
 
     def _cards_to_sample(self) -> list[Seen]:
         """The cards on which the process is known to be; until one is, all that the driver lists."""
-        known = [seen for seen in self._seen.values() if self._told or seen.exclusive or seen.listed]
+        known = [seen for seen in self._seen.values() if seen.uuid in self._told or seen.exclusive or seen.listed]
         if known:
             return known
         try:
@@ -203,7 +210,13 @@ class Footprint:
             return self._ids_differ
         if self._pid not in listed:
             return why_not_listed(self._version, self._around)
-        return why_no_size(self._version, self._around, listed[self._pid])
+        return self._why_no_size(listed)
+
+    def _why_no_size(self, listed: Mapping[int, int | None]) -> str:
+        return why_no_size(self._version, self._around, listed[self._pid]) if self._pid in listed else ""
+
+    def _why_unseen(self) -> str:
+        return self._problem or next((seen.problem for seen in self._seen.values() if seen.problem), "")
 
     def _read_account(self, seen: Seen) -> None:
         if self._ids_differ:

@@ -45,6 +45,11 @@ class Seen:
         """Most that any list said of the process, 0 if none did."""
         return max(self.sampled or 0, self.at_end or 0)
 
+    @property
+    def was_used(self) -> bool:
+        """Whether the process was seen on the card, or, where it cannot be told apart, more of the card is in use."""
+        return bool(self.listed) or (self.before is not None and (self.used or 0) > self.before)
+
 
 def footprint_reading(seen: Seen, allocator: str) -> Reading | NotMeasured:
     """gpu_footprint of the process on the card. `allocator`: what was in force in it, by TensorFlow's name."""

@@ -230,6 +230,20 @@ def test_a_process_that_is_killed_leaves_its_last_sample(watch):
     }
 
 
+def test_a_process_that_is_killed_on_a_card_that_is_held_leaves_the_difference(watch):
+    watched = watch(process_list="unavailable", exclusive=[CARD], around=WSL).holds(50 * MIB).sample()
+    watched.worker.kill()
+    reading = watched.reading()
+    assert (reading["bytes"], reading["exactness"]) == (CONTEXT + 50 * MIB, "sampled")
+
+
+@pytest.mark.parametrize("process_list", ["unavailable", "no permission"])
+def test_a_process_that_is_killed_and_was_not_told_of_has_the_reason(watch, process_list):
+    watched = watch(process_list=process_list, around=WSL).holds(50 * MIB).sample()
+    watched.worker.kill()
+    assert watched.reading()["not_measured"].startswith(("under WSL2 the driver", "the driver gives this user no"))
+
+
 def test_accounting_remembers_a_process_that_was_killed(watch):
     watched = watch(accounting=1).holds(50 * MIB).sample()
     watched.worker.kill()
@@ -380,6 +394,17 @@ def test_cards_are_told_apart_by_uuid_and_not_by_index(watch):
     reading = watched.holds(50 * MIB).sample().end_call().reading()
     assert reading["device"] == "GPU-00000002-0000-4000-8000-000000000002"
     assert reading["bytes"] == CONTEXT + 50 * MIB
+
+
+def test_once_it_is_known_which_cards_are_used_no_others_are_read(watch):
+    watched = watch(cards=[StubCard(), StubCard()])
+    watched.worker.do("card.use()")
+    watched.sample()
+    watched.cards = watched.worker.do("cards()")
+    watched.ask("uses")
+    before = watched.controller.do("driver.list_calls")
+    watched.sample()
+    assert watched.controller.do("driver.list_calls") == before + 1
 
 
 def test_a_card_without_a_uuid_is_found_by_its_pci_bus_id(watch):
