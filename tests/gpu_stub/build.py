@@ -48,13 +48,15 @@ LIBRARIES = (
     Library("libcublas.so.12", r"cublas(?!Lt)[A-Z]\w*"),
     Library("libcublasLt.so.12", r"cublasLt[A-Z]\w*", ("cublaslt.c",)),
     Library("libcudnn.so.9", r"cudnn[A-Z]\w*", ("cudnn.c",)),
-    Library("libcufft.so.11", r"cufft[A-Z]\w*"),
+    Library("libcufft.so.11", r"cufft[A-Z]\w*", ("cufft.c",)),
     Library("libcusolver.so.11", r"cusolver[A-Z]\w*"),
     Library("libcusparse.so.12", r"cusparse[A-Z]\w*"),
     Library("libnccl.so.2", r"p?nccl[A-Z]\w*"),
     Library("libcupti.so.12", r"cupti[A-Z]\w*", (), CUPTI_ERROR_NOT_INITIALIZED),
     Library("libnvidia-ml.so.1", r"(?!)", ("nvml_machine.c", "nvml_memory.c"), folder=DRIVER_FOLDER),
 )
+# What the sources share among themselves is nobody else's to find: several of the libraries have the same of it.
+_EXPORTS = "{ global: cu*[A-Z]*; __cuda*; nccl*; pnccl*; nvml[A-Z]*; local: *; };"
 _FLAGS = ("-shared", "-fPIC", "-O1", "-std=gnu11", "-Wall", "-Wno-unused-parameter", "-Wno-format-truncation")
 
 
@@ -131,6 +133,7 @@ def _build(compiler: str, names: set[str], folder: Path) -> None:
         made = Path(scratch, "made")
         for part in {library.folder for library in LIBRARIES}:
             (made / part).mkdir(parents=True)
+        Path(scratch, "exports").write_text(_EXPORTS, encoding="utf-8")
         Path(scratch, "layout.h").write_text(layout.header(), encoding="utf-8")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda library: _compile(compiler, library, names, Path(scratch), made), LIBRARIES))
@@ -142,7 +145,8 @@ def _compile(compiler: str, library: Library, names: set[str], scratch: Path, ma
     generated = scratch / f"{library.soname}.c"
     generated.write_text(_generated(own, library.returns), encoding="utf-8")
     sources = [HERE / source for source in ("account.c", *library.sources)]
-    command = [compiler, *_FLAGS, f"-I{HERE}", f"-I{scratch}", f"-Wl,-soname,{library.soname}", "-fvisibility=default"]
+    linker = f"-Wl,-soname,{library.soname},--version-script={scratch / 'exports'}"
+    command = [compiler, *_FLAGS, f"-I{HERE}", f"-I{scratch}", linker]
     command += ["-o", made / library.folder / library.soname, *sources, generated, "-lpthread", "-ldl"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:

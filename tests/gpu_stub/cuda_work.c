@@ -5,13 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* On a card that is lost, nothing can be done any more. */
+#define ENTER_WORK()                                     \
+    ENTER();                                             \
+    if (current_device() && device_card(current_device())->lost) return CUDA_ERROR_UNKNOWN
+
+CUresult cuLaunchKernel(void) {
+    ENTER_WORK();
+    return CUDA_SUCCESS;
+}
+
 /* For things of which only the address matters. They are never freed: a few hundred small ones in a process. */
 static CUresult hand_out(void **handle) {
     *handle = calloc(1, 64);
     return CUDA_SUCCESS;
 }
 
-#define HANDLE(name, ...) CUresult name(void **handle, ##__VA_ARGS__) { ENTER(); return hand_out(handle); }
+#define HANDLE(name, ...) CUresult name(void **handle, ##__VA_ARGS__) { ENTER_WORK(); return hand_out(handle); }
 HANDLE(cuStreamCreate, unsigned flags)
 HANDLE(cuStreamCreateWithPriority, unsigned flags, int priority)
 HANDLE(cuEventCreate, unsigned flags)
@@ -37,7 +47,7 @@ HANDLE(cuGraphAddNode)
 HANDLE(cuGraphAddNode_v2)
 
 /* Waiting for work, of which there is none, is when pools give back. */
-#define WAIT(name, ...) CUresult name(__VA_ARGS__) { ENTER(); trim_pools(); return CUDA_SUCCESS; }
+#define WAIT(name, ...) CUresult name(__VA_ARGS__) { ENTER_WORK(); trim_pools(); return CUDA_SUCCESS; }
 WAIT(cuStreamSynchronize, void *stream)
 WAIT(cuEventSynchronize, void *event)
 WAIT(cuCtxSynchronize, void)
@@ -72,7 +82,7 @@ CUresult cuStreamAddCallback(void *stream, void (*function)(void *, int, void *)
 
 #define COPY(name, ...)                                             \
     CUresult name(void *to, const void *from, size_t size, ##__VA_ARGS__) { \
-        ENTER();                                                    \
+        ENTER_WORK();                                               \
         memcpy(to, from, size);                                     \
         return CUDA_SUCCESS;                                        \
     }
@@ -85,7 +95,7 @@ COPY(cuMemcpyDtoDAsync_v2, void *stream)
 
 #define FILL(name, type, ...)                                       \
     CUresult name(type *to, type value, size_t count, ##__VA_ARGS__) { \
-        ENTER();                                                    \
+        ENTER_WORK();                                               \
         for (size_t i = 0; i < count; i++) to[i] = value;           \
         return CUDA_SUCCESS;                                        \
     }

@@ -70,6 +70,8 @@ class _Field:
         self._name = name
 
     def __get__(self, holder: Any, owner: type) -> Any:
+        if holder is None:
+            return self
         value = getattr(holder._record, self._name)
         return value.decode() if isinstance(value, bytes) else value
 
@@ -111,7 +113,8 @@ class Card:
 class StubMachine:
     """A machine of stand-in cards. Its attributes may be set at any time; processes see it at their next call.
 
-    `driver_version`: as NVML says it; "537.13" is a Windows driver, as under WSL2. `cuda_driver_version`: 13000 is 13.0.
+    `driver_version`: as NVML says it; "537.13" is a Windows driver, as under WSL2. `cuda_driver_version`: 12090 is
+    12.9.
     `process_list` is what NVML tells of processes:
       "namespace"      their numbers as they know them themselves, and true sizes
       "host"           numbers that they do not know, those of the host, `host_pid_offset` higher
@@ -119,10 +122,11 @@ class StubMachine:
       "unavailable"    right numbers, and no sizes (WSL2)
       "no permission"  nothing
       "scrambled"      garbage (535.54)
-    `accounting`: accounting mode is on; `accounting_is_blind`: its marks are 0 and the dead are hidden (in a container).
+    `accounting`: accounting mode is on; `accounting_is_blind`: its marks are 0, and the dead are hidden (in a
+    container).
     Failures: `cuda_init_error` and `nvml_init_error` are what the two initialisations return; `failing_allocation`: the
-    number, from 1, of the allocation that fails in each process; `nvml_lost`: every NVML call says that the GPU is lost,
-    as after `nvml_calls_left` more calls; `cards[0].lost`: a card has fallen off its bus, for CUDA and NVML.
+    number, from 1, of the allocation that fails in each process; `nvml_lost`: every call to NVML says that the GPU is
+    lost, as after `nvml_calls_left` more calls; `cards[0].lost`: a card has fallen off its bus, for CUDA and NVML.
     """
 
     driver_version = _Field()
@@ -147,7 +151,8 @@ class StubMachine:
     ) -> None:
         """A machine whose account lies in `folder`, where no other may have been. `attributes`: of those above."""
         self.path = folder / "machine"
-        self._record = _new_account(self.path)
+        self._record = _mapped(_new_file(self.path))
+        _initialise(self._record)
         self.driver_version, self.cuda_driver_version = driver_version, cuda_driver_version
         self.host_pid_offset, self.nvml_calls_left = 100_000, layout.ENDLESS
         for place, card in enumerate(cards):
@@ -156,6 +161,14 @@ class StubMachine:
             if not hasattr(type(self), name):
                 raise TypeError(f"A machine has no {name!r}.")
             setattr(self, name, value)
+
+    @classmethod
+    def opened(cls, path: str | Path) -> StubMachine:
+        """The machine whose account is at `path`, such as the value of TFMEM_STUB_MACHINE in a process that is on it."""
+        machine = cls.__new__(cls)
+        machine.path = Path(path)
+        machine._record = _mapped(machine.path)
+        return machine
 
     def _add(self, place: int, card: StubCard) -> None:
         index = self._record.card_count
@@ -274,14 +287,20 @@ class Usage:
         return self.context_bytes + blocks + self.pool_reserved_bytes
 
 
-def _new_account(path: Path) -> layout.Machine:
-    size = ctypes.sizeof(layout.Machine)
-    with path.open("x+b") as file:
-        file.truncate(size)
-        record = layout.Machine.from_buffer(mmap.mmap(file.fileno(), size))
-    record.magic, record.size = layout.MAGIC, size
+def _new_file(path: Path) -> Path:
+    with path.open("xb") as file:
+        file.truncate(ctypes.sizeof(layout.Machine))
+    return path
+
+
+def _mapped(path: Path) -> layout.Machine:
+    with path.open("r+b") as file:
+        return layout.Machine.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(layout.Machine)))
+
+
+def _initialise(record: layout.Machine) -> None:
+    record.magic, record.size = layout.MAGIC, ctypes.sizeof(layout.Machine)
     _make_lock(record)
-    return record
 
 
 def _make_lock(record: layout.Machine) -> None:

@@ -199,6 +199,24 @@ nvmlReturn nvmlDeviceGetVirtualizationMode(const struct card *card, unsigned *mo
     return NVML_SUCCESS;
 }
 
+nvmlReturn nvmlDeviceGetCurrPcieLinkGeneration(const struct card *card, unsigned *generation) {
+    ENTER_CARD(card);
+    *generation = 4;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn nvmlDeviceGetCurrPcieLinkWidth(const struct card *card, unsigned *width) {
+    ENTER_CARD(card);
+    *width = 16;
+    return NVML_SUCCESS;
+}
+
+/* TensorFlow asks how cards are linked to each other: they are not. */
+#define NOT_SUPPORTED(name) nvmlReturn name(const struct card *card) { ENTER_CARD(card); return NVML_ERROR_NOT_SUPPORTED; }
+NOT_SUPPORTED(nvmlDeviceGetGpuFabricInfoV)
+NOT_SUPPORTED(nvmlDeviceGetNvLinkCapability)
+NOT_SUPPORTED(nvmlDeviceGetNvLinkState)
+
 /* MIG: a card in that mode, and its devices. */
 nvmlReturn nvmlDeviceGetMigMode(const struct card *card, unsigned *current, unsigned *pending) {
     ENTER_CARD(card);
