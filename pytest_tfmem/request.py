@@ -55,12 +55,7 @@ class Request:
 class Requests:
     """Answers what is asked of each test of a session. `gpus` is called only where an allocator depends on it."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        file: BudgetsFile | None,
-        gpus: Callable[[], GpuFacts] = lambda: GpuFacts(has_gpu=False),
-    ) -> None:
+    def __init__(self, settings: Settings, file: BudgetsFile | None, gpus: Callable[[], GpuFacts]) -> None:
         self._settings = settings
         self._file = file
         self._gpus = gpus

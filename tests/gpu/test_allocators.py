@@ -14,6 +14,7 @@ from tests.gpu_stub.machine import StubCard
 TESTS = """
 import json, os
 import pytest
+import pytest_tfmem
 import tensorflow as tf
 
 MIB = 1 << 20
@@ -71,6 +72,7 @@ def test_limit(request):
     cost = tiny()
     tell(request, tiny=cost, held=held()[0] - before)
 
+@pytest.mark.xfail(raises=pytest_tfmem.MemoryBudgetExceeded, strict=True)
 @runtime(allocator="cuda_malloc_async", memory_limit="256 MiB")
 def test_not_enforced(request):
     tell(request, fits=fits(300))
@@ -82,6 +84,14 @@ def test_enforced(request):
 @runtime(allocator=["cuda_malloc_async", "growth", "bfc"], memory_limit="256 MiB", logical_devices={"GPU": 2, "CPU": 2})
 def test_divided(request):
     tell(request, devices=len(devices()), cpus=len(devices("CPU")), tiny=[tiny(name) for name in ("GPU:0", "GPU:1")])
+
+@pytest.mark.memory_budget
+def test_default(request):
+    tell(request, tiny=tiny())
+
+@runtime(memory_limit="256 MiB")
+def test_default_with_a_limit(request):
+    tell(request, tiny=tiny())
 
 @runtime(gpus=0)
 def test_hidden(request):
@@ -101,10 +111,10 @@ def test_limit(request):
 
 
 @pytest.fixture
-def run_tests(gpu_environment, tmp_path):
-    """Runs pytest on a file of tests, by a start method; what each test told, by its name."""
+def pytest_on(tmp_path):
+    """Runs pytest on a file of tests, by a start method, with these variables; what each test told, by its name."""
 
-    def run(source, start_method):
+    def run(source, start_method, variables):
         told = tmp_path / "told"
         (tmp_path / "test_it.py").write_text(source)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "PYTEST_"))}
@@ -112,14 +122,25 @@ def run_tests(gpu_environment, tmp_path):
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", *usual, f"--tfmem-start-method={start_method}", "test_it.py"],
             cwd=tmp_path,
-            env=environment | gpu_environment | {"TOLD": str(told), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=environment | variables | {"TOLD": str(told), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"},
             capture_output=True,
             text=True,
             check=False,
         )
+        lines = [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
+        return ran, {line.pop("test"): line for line in lines}
+
+    return run
+
+
+@pytest.fixture
+def run_tests(gpu_environment, pytest_on):
+    """Runs pytest on a file of tests that pass, by a start method; what each test told, by its name."""
+
+    def run(source, start_method):
+        ran, told = pytest_on(source, start_method, gpu_environment)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        lines = [json.loads(line) for line in told.read_text().splitlines()]
-        return {line.pop("test"): line for line in lines}
+        return told
 
     return run
 
@@ -139,7 +160,7 @@ def test_each_allocator_and_limit_that_a_test_asks_for_is_in_force(run_tests):
     assert told["test_limit[growth]"]["tiny"] == told["test_limit[bfc]"]["tiny"] == 256
     assert told["test_limit[bfc]"]["held"] >= context + 250, "the whole limit at once"
     assert told["test_limit[growth]"]["held"] <= context + 50, "growing"
-    assert told["test_not_enforced"]["fits"]
+    assert told["test_not_enforced"]["fits"], "and the test fails for it"
     assert told["test_enforced"]["fits"] == [True, False]
 
     assert [told[f"test_divided[{name}]"] for name in ("cuda_malloc_async", "growth", "bfc")] == [
@@ -147,6 +168,7 @@ def test_each_allocator_and_limit_that_a_test_asks_for_is_in_force(run_tests):
         {"devices": 2, "cpus": 2, "tiny": [256, 256]},
         {"devices": 2, "cpus": 2, "tiny": [256, 256]},
     ]
+    assert (told["test_default"]["tiny"], told["test_default_with_a_limit"]["tiny"]) == (1, 256)
     assert told["test_hidden"]["devices"] == []
 
 
@@ -155,6 +177,32 @@ def test_what_is_in_force_is_the_same_in_a_new_interpreter(run_tests):
     assert told["test_limit[cuda_malloc_async]"]["tiny"] == 1
     assert told["test_limit[growth]"]["tiny"] == 256
     assert told["test_limit[growth]"]["held"] <= told["test_limit[cuda_malloc_async]"]["held"] + 50, "growing"
+
+
+WITHOUT_POOLS = (
+    TESTS
+    + """
+@pytest.mark.memory_budget
+@pytest.mark.parametrize("number", [1, 2])
+def test_default(request, number):
+    tell(request, tiny=tiny())
+
+@runtime(allocator="cuda_malloc_async")
+def test_named(request):
+    tell(request, tiny=tiny())
+"""
+)
+
+
+@pytest.mark.stub
+def test_where_async_is_not_possible_growth_is_the_default_and_async_by_name_an_error(new_stub, pytest_on):
+    ran, told = pytest_on(WITHOUT_POOLS, "forkserver", new_stub(cards=[StubCard(has_pools=False)]).environment())
+    assert told == {"test_default[1]": {"tiny": 256}, "test_default[2]": {"tiny": 256}}
+    text = " ".join(ran.stdout.split())
+    assert text.count(": growth is used") == 1, "said of the session"
+    assert "test_named - Failed: test_it.py:" in text
+    assert "TensorFlow would abort; use growth, or name no allocator" in text
+    assert "2 passed, 1 error" in text
 
 
 HELD = """
