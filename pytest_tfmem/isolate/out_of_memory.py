@@ -43,14 +43,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield one
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions[:_MOST_ERRORS]
-        behind = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
-        if behind is not None:
-            waiting.append(behind)
+        hidden = one.__suppress_context__ or one.__context__ is None
+        waiting += [behind for behind in (one.__cause__, None if hidden else one.__context__) if behind is not None]
 
 
 def _refusal_of(error: BaseException) -> Refusal | None:
     kind = type(error)
-    framework = _SPEAKERS.get(kind.__module__.partition(".")[0], "")
+    framework = next(filter(None, map(_speaker, kind.__mro__)), "")
     # Others may quote such a text, as a failed assertion about one does.
     if not framework and kind not in {RuntimeError, ValueError}:
         return None
@@ -62,6 +61,11 @@ def _refusal_of(error: BaseException) -> Refusal | None:
     if refusal is None and framework and kind.__name__ == "OutOfMemoryError":
         return Refusal(framework=framework)
     return refusal
+
+
+def _speaker(kind: type) -> str:
+    """The framework whose type it is, if it is one's."""
+    return _SPEAKERS.get(str(kind.__module__).partition(".")[0], "")
 
 
 def _allocator_of(refusal: Refusal, gpus: Sequence[AllocatorMarks]) -> AllocatorMarks | None:

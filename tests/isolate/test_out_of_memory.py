@@ -170,6 +170,11 @@ def test_what_is_not_known_is_left_out(error):
     assert describe(error, None) == "out of memory on a GPU"
 
 
+def test_a_type_of_the_tests_own_that_is_also_the_frameworks_is_known():
+    error = error_class("myproject.TooBig", ResourceExhausted)(EAGER % "GPU_0_bfc")
+    assert describe(error, ONE_GPU).startswith("out of memory on GPU:0: 8.00 GiB were asked for")
+
+
 @pytest.mark.parametrize(
     "error",
     [
