@@ -220,7 +220,10 @@ class TestRun:
         if phase == "call":
             self._failed_at_call = set(over)
         phases, notes = phase_figures(self._test.observed.phases), self._notes()
-        return breach_text(readings, limits, verdicts, phases, over=new, notes=notes) if new else ""
+        if not new:
+            return ""
+        allocator = allocator_in_force(self._test.observed.devices)
+        return breach_text(readings, limits, verdicts, phases, over=new, notes=notes, allocator=allocator)
 
     def _required(self, verdicts: dict[str, Verdict]) -> list[str]:
         """Device figures that fail the test because they could not be measured, under --tfmem-gpu=require."""

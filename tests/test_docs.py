@@ -174,7 +174,7 @@ def words_of(output: str) -> list[str]:
     unwrapped = " ".join(output.split())  # a reading that takes more room leaves less for the words beside it
     good = re.sub(r"(exact|lower-bound, too low by at most \S+ [KMG]?i?B)(?=;)", "GOOD", unwrapped)
     good = re.sub(r"\b(exact|lower-bound)\b", "GOOD", good)
-    good = re.sub(r"no GPU|this version does not measure it", "WHY", good)
+    good = re.sub(r"no GPU|CUDA's driver \(libcuda.so.1\) is not installed here", "WHY", good)
     good = re.sub(r"\(\d+:\d\d:\d\d\)|[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
     return [word for word in good.split() if not re.fullmatch(r"[=_-]{2,}", word)]
 

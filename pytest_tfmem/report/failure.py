@@ -148,10 +148,11 @@ def _sizes(one: AnyReading | None, limit: Limit | None) -> tuple[str, str]:
 
 
 def _how_good(one: AnyReading | None, reading: FigureReading | None, names: Mapping[str, str]) -> str:
-    device = f" on {names[one.device]}" if one is not None and one.device else ""
+    device = names[one.device] if one is not None and one.device else ""
     if isinstance(one, Reading):
-        return f"{how_good(one)}{device}"
-    return f"not measured{device}: {_reason(reading if one is None else one)}"
+        return f"{device}: {how_good(one)}" if device else how_good(one)
+    where = f" on {device}" if device else ""
+    return f"not measured{where}: {_reason(reading if one is None else one)}"
 
 
 def how_good(reading: Reading) -> str:

@@ -209,12 +209,12 @@ def test_of_several_gpus_each_has_a_row():
         memory budget exceeded: gpu 1.62 GiB > 1.50 GiB (+8.0 %) on GPU:1
 
           figure          reading     limit  verdict       how good
-          gpu            1.17 GiB  1.50 GiB  ok            exact; cuda_malloc_async on
-                                                           GPU:0
-          gpu            1.62 GiB  1.50 GiB  over          exact; cuda_malloc_async on
-                                                           GPU:1
-          gpu_footprint  1.86 GiB  2.00 GiB  near          sampled, error unknown;
-                                                           process list on GPU:0
+          gpu            1.17 GiB  1.50 GiB  ok            GPU:0: exact;
+                                                           cuda_malloc_async
+          gpu            1.62 GiB  1.50 GiB  over          GPU:1: exact;
+                                                           cuda_malloc_async
+          gpu_footprint  1.86 GiB  2.00 GiB  near          GPU:0: sampled, error
+                                                           unknown; process list
           gpu_footprint         -  2.00 GiB  not measured  not measured on GPU:1: lost
           gpu_reserved          -  1.00 GiB  not measured  not measured: no statistics
 
@@ -226,7 +226,7 @@ def test_one_gpu_has_the_row_and_the_sentence_that_any_figure_has():
     readings = {"gpu": _on_gpus(1659 * MIB)}
     lines = breach_text(readings, {"gpu": _limited(1536 * MIB)}, {"gpu": "over"}, {}, over=["gpu"]).splitlines()
     assert lines[0] == "memory budget exceeded: gpu 1.62 GiB > 1.50 GiB (+8.0 %)"
-    assert lines[3] == "  gpu     1.62 GiB  1.50 GiB  over     exact; cuda_malloc_async on GPU:0"
+    assert lines[3] == "  gpu     1.62 GiB  1.50 GiB  over     GPU:0: exact; cuda_malloc_async"
 
 
 def test_of_several_gpus_that_are_over_the_farthest_is_named_and_the_others_are_counted():

@@ -187,6 +187,18 @@ def test_verbose_has_gpus_below_their_test(on_gpus):
           test_none             500.0       -     -       -""")
 
 
+def test_one_gpu_has_a_line_for_its_memory_over_time(measured):
+    gpu = GpuTimeline(device=CARDS[0], source="process list", bytes=[None, 5, 700])
+    drawn = Timeline(seconds=[0.0, 0.1, 0.2], rss_tree_bytes=[300, 500, 400], gpus=[gpu])
+    test = measured("test_a.py::test_a", judged={"gpu": ([700 * MIB], None, None)}, timeline=drawn)
+    assert [line.rstrip() for line in _shown([test], verbosity=1).splitlines()[2:4]] == [
+        "  test_a                    -       -     -  700.0  ▁█▄",
+        "    GPU:0                                    700.0   ▁█",
+    ]
+    without = msgspec.structs.replace(test, timeline=msgspec.structs.replace(drawn, gpus=[]))
+    assert "GPU:0" not in _shown([without], verbosity=1)
+
+
 def test_verbose_names_the_allocator_in_160_columns(on_gpus):
     assert _shown(on_gpus, width=160, verbosity=1).split("\n\n")[0] == _block("""
         test (sizes in MiB)  peak rss  growth  anon     gpu  limits        allocator    timeline
