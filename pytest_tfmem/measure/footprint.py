@@ -84,7 +84,6 @@ class Footprint:
 
     def uses(self, cards: Sequence[Card]) -> None:
         """The process has said that it uses these: no others are read from now on."""
-        self._has_cuda = self._has_cuda or bool(cards)
         found = map(self._find, cards)
         self._told.update(seen.uuid for seen in found if isinstance(seen, Seen))
 

@@ -136,6 +136,14 @@ def test_who_was_there_before_is_company_even_if_gone():
     assert company.notes() == ["on GPU-1 beside the test: a process (pid 3999999): 5.0 MiB"]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/comm"), reason="what is read is Linux's")
+def test_a_process_cannot_act_on_the_terminal_by_its_name(child):
+    named = child("open('/proc/self/comm', 'w').write('\\x1b[2Jx'); tell('named'); sys.stdin.read()")
+    named.told()
+    company = Company(NoDriver(), 7, ids_differ=False)
+    assert company.named({named.pid: None}) == [f"\\x1b[2Jx (pid {named.pid})"]
+
+
 # Watching without a driver
 
 
