@@ -122,7 +122,7 @@ class ChildPlugin:
         # The host's memory first: to ask the devices takes some.
         marks = PhaseMarks(start=start, end=read_marks(since_reset=start.since_reset), seconds=seconds)
         devices = self._devices.read(phase)
-        refused = out_of_memory.describe(error, devices) if error is not None else ""
+        refused = out_of_memory.describe(error, devices, self._start.runtime.memory_limit_bytes) if error else ""
         if refused and self._chosen is not None:
             self._chosen.add_report_section(phase, "GPU memory", refused)
         self._channel.send(wire.PhaseOver(phase, marks, error is None, devices, reports.encodable(refused)))

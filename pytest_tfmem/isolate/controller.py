@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_tfmem.isolate import death, reports, wire
+from pytest_tfmem.isolate import death, last_words, reports, wire
 from pytest_tfmem.isolate.process import seconds_left
 from pytest_tfmem.measure.oom import oom_kills
 from pytest_tfmem.measure.sampler import Sampler
@@ -255,7 +256,9 @@ class IsolatedTest:
     def _how_it_died(self, returncode: int) -> str:
         before, now = self._oom_before, oom_kills()
         oom = before is not None and now is not None and now > before
-        return death.describe(returncode, self._doing, oom=oom)
+        text = death.describe(returncode, self._doing, oom=oom)
+        why = last_words.why_aborted(self._child.output_tail()) if returncode == -signal.SIGABRT else ""
+        return f"{text}; {why}" if why else text
 
     def _ended_well(self, report: pytest.TestReport | None) -> PhaseResult:
         returncode = self._child.process.wait(EXIT_SECONDS)

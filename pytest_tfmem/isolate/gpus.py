@@ -51,7 +51,7 @@ class Gpus:
         """Why nothing of a GPU is measured, as a clause; empty if something can be."""
         if self._probe is None:
             return SWITCHED_OFF
-        return "" if self._probe.cards else self._probe.problem or "no GPU"
+        return "" if self._probe.cards else self._probe.why_none()
 
     def facts(self) -> GpuFacts:
         """What the choice of an allocator depends on."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_tfmem.measure import driver
+from pytest_tfmem.measure import cuda_driver
 from pytest_tfmem.measure.devices import Card, PoolMarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROBE_SECONDS = 60.0
+NO_GPU = "no GPU"
 _LEAST_CUDA = 11020
 _LEAST_CAPABILITY = (6, 0)
 
@@ -47,6 +48,10 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     cards: list[Card] = []
     cuda_version: int = 0
     problem: str = ""
+
+    def why_none(self) -> str:
+        """Why there is no GPU to measure, a clause; where no driver is installed, that there is none says it all."""
+        return NO_GPU if self.problem in {"", cuda_driver.NOT_INSTALLED} else self.problem
 
     def why_no_async(self) -> str:
         """Why cuda_malloc_async cannot be had, a clause; empty if it can, and where there is no GPU to have it on.
@@ -85,13 +90,13 @@ def cards_here() -> CardsHere:
 
     Linux. Loads nothing, starts nothing, makes no context.
     """
-    loaded = driver.loaded_driver()
+    loaded = cuda_driver.loaded_driver()
     if loaded is None:
         return CardsHere()
     try:
         count = loaded.count()
         used = [loaded.describe(ordinal) for ordinal in range(count) if loaded.has_context(ordinal)]
-    except driver.DriverError as error:
+    except cuda_driver.DriverError as error:
         return CardsHere(problem=str(error))
     return CardsHere(visible=count, used=msgspec.convert(used, list[Card]))
 
@@ -101,14 +106,14 @@ def reset_pools(cards: list[Card]) -> str:
 
     Returns why the driver refused, a clause, where it does: the marks are then those since the process began.
     """
-    loaded = driver.loaded_driver()
+    loaded = cuda_driver.loaded_driver()
     if loaded is None:
         return ""
     try:
         for card in cards:
             if card.has_pools:
                 loaded.reset_pool(card.ordinal)
-    except driver.DriverError as error:
+    except cuda_driver.DriverError as error:
         return str(error)
     return ""
 
@@ -118,7 +123,7 @@ def read_pools(cards: list[Card]) -> PoolsHere:
 
     TensorFlow's cuda_malloc_async takes its memory from these pools; other allocators leave them at 0.
     """
-    loaded = driver.loaded_driver()
+    loaded = cuda_driver.loaded_driver()
     if loaded is None:
         return PoolsHere()
     pools = []
@@ -127,7 +132,7 @@ def read_pools(cards: list[Card]) -> PoolsHere:
             if card.has_pools:
                 reserved, used = loaded.read_pool(card.ordinal)
                 pools.append(PoolMarks(card=card.uuid, reserved_peak=reserved, used_peak=used))
-    except driver.DriverError as error:
+    except cuda_driver.DriverError as error:
         return PoolsHere(problem=str(error))
     return PoolsHere(pools=pools)
 
@@ -137,7 +142,7 @@ def start_probe(environment: Mapping[str, str]) -> PendingProbe:
 
     In a process of its own: to ask, the driver must be started, after which a process cannot be forked.
     """
-    command = [sys.executable, "-I", "-S", driver.__file__]
+    command = [sys.executable, "-I", "-S", cuda_driver.__file__]
     try:
         process = subprocess.Popen(  # noqa: S603  our own file, by this interpreter
             command,

@@ -22,7 +22,7 @@ _ROUNDS_UP = "{allocator} rounds up: gpu_tensors=True on memory_budget, or --tfm
 ROUNDING = ("growth", "bfc", "memory_guard")  # BFC, which retries, too, before it gives up
 _CPU = "CPU"
 # Their marks are reset before the call, so that what came before in it does not count.
-_RESET = ("rss", "rss_growth", "rss_anon", "gpu", "gpu_reserved", "cpu_tensors")
+_RESET = ("rss", "rss_growth", "rss_anon", "gpu", "gpu_tensors", "gpu_reserved", "cpu_tensors")
 
 
 class _Logical(NamedTuple):

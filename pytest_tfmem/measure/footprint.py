@@ -31,8 +31,8 @@ LARGEST_LIST_SHARE = 0.02  # of the time, in which CUDA may have to wait for the
 LARGEST_CPU_SHARE = 0.004  # of one CPU, for each of the two: lists, and memory in use
 _LEAST_SECONDS = 0.01  # between two readings of the memory in use
 _LOOK_FOR_CUDA_SECONDS = 1.0  # to read the 1,000 mappings of a TensorFlow process takes 1.2 ms
-_USED_SOURCE = "in use on the card, beyond what was before the test (nvmlDeviceGetMemoryInfo)"
-_LIST_SOURCE = "the test's process (nvmlDeviceGetComputeRunningProcesses)"
+_USED_SOURCE = "in use on the card, beyond what was before the test"
+_LIST_SOURCE = "the test's process, by the driver's process list"
 
 
 class Footprint:
@@ -202,7 +202,10 @@ class Footprint:
     def _join(self, seen: Seen, listed: Mapping[int, int | None]) -> None:
         seen.problem = self._why_not_joined(listed)
         if not seen.problem:
-            seen.at_end = max(seen.at_end or 0, listed[self._pid] or 0)
+            size = listed[self._pid] or 0
+            seen.at_end = max(seen.at_end or 0, size)
+            if seen.before is None:
+                self.points.add(Point(time.monotonic() - self._began, seen.uuid, size))
 
     def _why_not_joined(self, listed: Mapping[int, int | None]) -> str:
         if self._ids_differ:

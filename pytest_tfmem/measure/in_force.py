@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_tfmem.measure.driver import DriverError, loaded_driver
+from pytest_tfmem.measure.cuda_driver import DriverError, loaded_driver
 
 if TYPE_CHECKING:
     from pytest_tfmem.measure.logical_gpus import Gpu

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pytest_tfmem.figures import NotMeasured, Reading
 
-ACCOUNTING = "accounting (nvmlDeviceGetAccountingStats), since the process began"
-LIST = "the driver's process list (nvmlDeviceGetComputeRunningProcesses)"
-DIFFERENCE = "the device's difference (nvmlDeviceGetMemoryInfo), an estimate"
+ACCOUNTING = "the driver's accounting, since the process began"
+LIST = "the driver's process list"
+DIFFERENCE = "the device's difference, an estimate"
 USED_NONE = "the test used no GPU"
 
 # What keeps its memory until its process ends, but for BFC's collection of empty regions when memory runs out.
@@ -69,7 +69,7 @@ def _listed_at_end(seen: Seen, allocator: str) -> Reading:
     if allocator not in GIVES_NOTHING_BACK or at_end < seen.listed:
         source = f"{_sampled_source(seen)}, and at the ends of call and teardown"
         return Reading(bytes=seen.listed, exactness="sampled", source=source, device=seen.uuid)
-    source = f"{LIST} at the call's end, near-exact: {allocator} gives nothing back before"
+    source = f"{LIST} at the call's end, near-exact under {allocator}"
     if allocator == "bfc":
         source += "; it takes the whole card, or its limit, at once"
     return Reading(bytes=at_end, exactness="lower-bound", source=source, device=seen.uuid)

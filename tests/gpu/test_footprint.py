@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stub
 CONTEXT = 300 * MIB
 CARD = "GPU-00000001-0000-4000-8000-000000000001"
 PART = "MIG-00000000-0000-4000-8000-00000000000a"
-LIST = "the driver's process list (nvmlDeviceGetComputeRunningProcesses)"
+LIST = "the driver's process list"
 NAMESPACE = {"own_pids": True, "wsl": False}
 WSL = {"own_pids": False, "wsl": True}
 
@@ -181,7 +181,7 @@ def test_accounting_is_exact_even_for_what_was_given_back(watch):
     assert watched.end_call().reading() == {
         "bytes": CONTEXT + 50 * MIB,
         "exactness": "exact",
-        "source": "accounting (nvmlDeviceGetAccountingStats), since the process began",
+        "source": "the driver's accounting, since the process began",
         "device": CARD,
     }
 
@@ -191,7 +191,7 @@ def test_the_list_at_the_calls_end_is_near_exact_where_nothing_is_given_back(wat
     assert watch().holds(50 * MIB).end_call().reading(allocator) == {
         "bytes": CONTEXT + 50 * MIB,
         "exactness": "lower-bound",
-        "source": f"{LIST} at the call's end, near-exact: {allocator} gives nothing back before",
+        "source": f"{LIST} at the call's end, near-exact under {allocator}",
         "device": CARD,
     }
 
@@ -261,8 +261,7 @@ def test_an_exclusive_card_gives_its_difference_where_the_list_does_not_tell(wat
     assert watched.holds(50 * MIB).end_call().reading() == {
         "bytes": CONTEXT + 50 * MIB,
         "exactness": "sampled",
-        "source": "the device's difference (nvmlDeviceGetMemoryInfo), an estimate,"
-        " for under WSL2 the driver does not say what a process holds",
+        "source": "the device's difference, an estimate, for under WSL2 the driver does not say what a process holds",
         "device": CARD,
     }
 
@@ -481,4 +480,4 @@ def test_the_timeline_has_the_most_of_each_stretch(watch):
     assert watched.controller.do("points()") == [CONTEXT + 50 * MIB, CONTEXT]
     [told] = watched.controller.do("msgspec.to_builtins(footprint.timeline([0.0, 3600.0]))")
     assert (told["device"], told["bytes"]) == (CARD, [CONTEXT + 50 * MIB, None])
-    assert told["source"] == "in use on the card, beyond what was before the test (nvmlDeviceGetMemoryInfo)"
+    assert told["source"] == "in use on the card, beyond what was before the test"

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 LIBRARY = "libcuda.so.1"
+NOT_INSTALLED = f"CUDA's driver ({LIBRARY}) is not installed here"
 
 # cuda.h: CUdevice_attribute, CUmemPool_attribute
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR, _MEMORY_POOLS_SUPPORTED = 75, 76, 115
@@ -171,7 +172,7 @@ def describe_all() -> dict[str, Any]:
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError:
-        return {"problem": f"CUDA's driver ({LIBRARY}) is not installed here"}
+        return {"problem": NOT_INSTALLED}
     try:
         driver = Driver(library)
         driver.initialise()
