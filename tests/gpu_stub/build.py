@@ -44,7 +44,7 @@ class Library(NamedTuple):
 CUPTI_ERROR_NOT_INITIALIZED = 15  # so that the profiler goes on without the device's activity
 LIBRARIES = (
     Library("libcuda.so.1", r"cu[A-Z]\w*", ("cuda_device.c", "cuda_memory.c", "cuda_work.c")),
-    Library("libcudart.so.12", r"(?:__)?cuda[A-Z]\w*", ("cudart.c",)),
+    Library("libcudart.so.12", r"(?:__)?cuda[A-Z]\w*", ("cudart.c", "kernels.c")),
     Library("libcublas.so.12", r"cublas(?!Lt)[A-Z]\w*"),
     Library("libcublasLt.so.12", r"cublasLt[A-Z]\w*", ("cublaslt.c",)),
     Library("libcudnn.so.9", r"cudnn[A-Z]\w*", ("cudnn.c",)),
