@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Ahead:
     """Looks ahead in one session.
 
-    `wants(item)` tells whether a test is to be measured, `order_for(item)` makes an order for it. `starter()` is asked
-    for only when there is a test to be measured: it loads what is heavy.
+    `wants(item)` tells whether a test is to be measured, `order_for(item)` makes an order for it, and
+    `early_order_for(item)` one without waiting for anything, which is enough for a server. `starter()` is asked for
+    only when there is a test to be measured: it loads what is heavy.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Ahead:
         *,
         wants: Callable[[pytest.Item], bool],
         order_for: Callable[[pytest.Item], Order],
+        early_order_for: Callable[[pytest.Item], Order],
     ) -> None:
         self._starter = starter
         self._wants = wants
         self._order_for = order_for
+        self._early_order_for = early_order_for
         self._is_warm = False
         self._knows_all = False
         self._next: dict[pytest.Item, pytest.Item] = {}
@@ -50,7 +53,7 @@ class Ahead:
             found = next((node for node in nodes if isinstance(node, pytest.Item) and self._wants(node)), None)
             self._is_warm = found is not None
             if found is not None:
-                self._have(self._starter().warm_up, found)
+                self._have(self._starter().warm_up, found, self._early_order_for)
 
     def all_collected(self, items: Sequence[pytest.Item]) -> None:
         """These tests will run, in this order: have the first file ready. Not to be called where nobody knows yet."""
@@ -83,9 +86,14 @@ class Ahead:
         if self._knows_all and self._left[item.path] == 0:
             self._starter().close_file(os.fsencode(item.path))
 
-    def _have(self, made_ready: Callable[[Order], None], item: pytest.Item | None) -> None:
+    def _have(
+        self,
+        made_ready: Callable[[Order], None],
+        item: pytest.Item | None,
+        order_for: Callable[[pytest.Item], Order] | None = None,
+    ) -> None:
         if item is None or not self._wants(item):
             return
         # What is wrong with it is said when its turn comes.
         with contextlib.suppress(TfmemError, OSError):
-            made_ready(self._order_for(item))
+            made_ready((order_for or self._order_for)(item))

@@ -67,9 +67,16 @@ class Requests:
 
     def of(self, item: pytest.Item) -> Request:
         """All that is asked of the test. Raises TfmemError for a marker that is wrong, or cannot be fulfilled here."""
+        return self._of(item, self._facts)
+
+    def early(self, item: pytest.Item) -> Request:
+        """The same, but for what depends on the machine's GPUs: as if there were none."""
+        return self._of(item, lambda: GpuFacts(has_gpu=False))
+
+    def _of(self, item: pytest.Item, facts: Callable[[], GpuFacts]) -> Request:
         budget = self._resolve(item, marker_budgets(item))
         runtime = marker_runtime(item)
-        choice = self._choice(item, runtime)
+        choice = self._choice(item, runtime, facts)
         if choice.allocator != "memory_guard":
             runtime = msgspec.structs.replace(runtime, allocator=choice.allocator)
         return Request(
@@ -92,7 +99,7 @@ class Requests:
             self._profiles = active_profiles(self._file, gpu_names()) if needed and self._file else frozenset()
         return self._profiles
 
-    def _choice(self, item: pytest.Item, runtime: Runtime) -> Choice:
+    def _choice(self, item: pytest.Item, runtime: Runtime, facts: Callable[[], GpuFacts]) -> Choice:
         if self._settings.in_process:
             return Choice(allocator=None, where_from="default")  # nothing is set up for a test in pytest's own process
         try:
@@ -102,7 +109,7 @@ class Requests:
                 os.environ,
                 of_file=self._file.defaults.allocator if self._file else None,
                 of_option=self._settings.allocator,
-                gpus=self._facts,
+                gpus=facts,
             )
         except TfmemError as error:
             raise error if error.where else _placed(error, item, "tf_runtime") from None

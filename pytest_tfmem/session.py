@@ -154,7 +154,12 @@ class TfmemSession:
         if self._lazy_ahead is None:
             from pytest_tfmem.ahead import Ahead  # noqa: PLC0415  only where a test is isolated
 
-            self._lazy_ahead = Ahead(lambda: self._starter, wants=self.wants, order_for=self._order_for)
+            self._lazy_ahead = Ahead(
+                lambda: self._starter,
+                wants=self.wants,
+                order_for=self._order_for,
+                early_order_for=self._early_order_for,
+            )
         return self._lazy_ahead
 
     def run_is_over(self) -> None:
@@ -178,9 +183,16 @@ class TfmemSession:
         return self._lazy_starter
 
     def _order_for(self, item: pytest.Item) -> Order:
+        return self._order(item, self.request(item))
+
+    def _early_order_for(self, item: pytest.Item) -> Order:
+        self._gpus.look()  # beside pytest's collection: the test's own order waits for what is found
+        return self._order(item, self._requests.early(item))
+
+    def _order(self, item: pytest.Item, request: Request) -> Order:
         from pytest_tfmem.testrun import order_for  # noqa: PLC0415
 
-        return order_for(item, self.request(item), self.settings, self._starter)
+        return order_for(item, request, self.settings, self._starter)
 
     @property
     def _requests(self) -> Requests:

@@ -38,7 +38,9 @@ class Looking:
         self.starters = 0
         self.unwanted = ()
         self.error = None
-        self.ahead = Ahead(self._starter, wants=self._wants, order_for=self._order_for)
+        self.ahead = Ahead(
+            self._starter, wants=self._wants, order_for=self._order_for, early_order_for=self._early_order_for
+        )
 
     def asked(self):
         asked, self.starter.asked = self.starter.asked, []
@@ -55,6 +57,9 @@ class Looking:
         if self.error is not None:
             raise self.error
         return item.name
+
+    def _early_order_for(self, item):
+        return f"early {self._order_for(item)}"
 
 
 @pytest.fixture
@@ -80,7 +85,7 @@ def test_a_server_is_started_when_the_first_test_for_it_is_collected(looking, te
     looking.ahead.collected([tests.a1.parent, tests.a1])
     assert (looking.asked(), looking.starters) == ([], 0)
     looking.ahead.collected([tests.a1, tests.a2, tests.b1])
-    assert looking.asked() == [("warm up", "test_a2")]
+    assert looking.asked() == [("warm up", "early test_a2")]
 
 
 def test_no_second_server_is_started(looking, tests):

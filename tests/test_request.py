@@ -50,19 +50,19 @@ def requests(pytester, monkeypatch):
     for name in ("TF_GPU_ALLOCATOR", "TF_FORCE_GPU_ALLOW_GROWTH", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
 
-    def requests_of(source, *arguments, gpus=lambda: ASYNC):
+    def requests_of(source, *arguments, gpus=lambda: ASYNC, ask=Requests.of):
         module = pytester.getmodulecol(
             source, ["--tfmem-start-method=spawn", *arguments]
         )  # no server is to wait for it
         asked = Requests(read_settings(module.config), None, gpus)
-        return {item.name: _of(asked, item) for item in pytester.genitems([module])}
+        return {item.name: _of(ask, asked, item) for item in pytester.genitems([module])}
 
     return requests_of
 
 
-def _of(asked, item):
+def _of(ask, asked, item):
     try:
-        return asked.of(item)
+        return ask(asked, item)
     except TfmemError as error:
         return str(error)
 
@@ -74,13 +74,14 @@ def test_the_chosen_allocator_is_in_the_runtime_with_who_chose_it(requests):
     assert (asked.runtime, asked.choice.where_from) == (Runtime(allocator="bfc"), "--tfmem-allocator")
 
 
-def test_without_a_gpu_or_with_none_wanted_the_default_is_to_leave_things_as_they_are(requests):
+def test_without_a_gpu_or_before_it_is_known_the_default_is_to_leave_things_as_they_are(requests):
     def asked():
         raise AssertionError("the driver was asked")
 
     assert requests(MODULE, gpus=lambda: GpuFacts(has_gpu=False))["test_plain"].runtime == Runtime()
     assert requests(MODULE, "--tfmem-gpu=off", gpus=asked)["test_plain"].runtime == Runtime()
     assert requests(MODULE, "--no-tfmem", gpus=asked)["test_plain"].runtime == Runtime()
+    assert requests(MODULE, gpus=asked, ask=Requests.early)["test_plain"].runtime == Runtime()
 
 
 def test_a_debugging_allocator_stays_in_the_environment_alone(requests, monkeypatch):

@@ -140,8 +140,11 @@ def read_pools(cards: list[Card]) -> PoolsHere:
 def start_probe(environment: Mapping[str, str]) -> PendingProbe:
     """Begin to ask which GPUs a process with this environment would see.
 
-    In a process of its own: to ask, the driver must be started, after which a process cannot be forked.
+    In a process of its own: to ask, the driver must be started, after which a process cannot be forked. Without one
+    where there is no driver to be asked.
     """
+    if not cuda_driver.may_be_loaded(environment):
+        return PendingProbe(None, cuda_driver.NOT_INSTALLED)
     command = [sys.executable, "-I", "-S", cuda_driver.__file__]
     try:
         process = subprocess.Popen(  # noqa: S603  our own file, by this interpreter

@@ -6,7 +6,10 @@ import ctypes
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIBRARY = "libcuda.so.1"
 NOT_INSTALLED = f"CUDA's driver ({LIBRARY}) is not installed here"
@@ -16,6 +19,7 @@ _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR, _MEMORY_POOLS_SUPPORTED = 
 _RESERVED_MEM_HIGH, _USED_MEM_HIGH = 6, 8
 _NOT_INITIALIZED = 3  # CUresult
 _MOST_OF_NAME = 256
+_NODES = ("/dev/nvidiactl", "/dev/dxg")  # NVIDIA's own; that of Windows, beneath WSL2
 
 
 class DriverError(Exception):
@@ -165,6 +169,22 @@ def loaded_driver() -> Driver | None:
         return Driver(ctypes.CDLL(LIBRARY, mode=os.RTLD_NOLOAD | os.RTLD_LAZY))
     except OSError:
         return None
+
+
+def may_be_loaded(environment: Mapping[str, str]) -> bool:
+    """Whether a process with this environment may find the driver's library. Takes well under a millisecond.
+
+    Where there may be a card this does not load it; elsewhere, to try is the only way to look wherever ld.so(8) does.
+    """
+    folders = environment.get("LD_LIBRARY_PATH", "").split(":")
+    places = (*_NODES, *(os.path.join(folder, LIBRARY) for folder in folders))
+    if any(map(os.path.exists, places)):
+        return True
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def describe_all() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pytest_tfmem.measure.cuda import Probe, probe_cards, start_probe
+from pytest_tfmem.measure.cuda_driver import may_be_loaded
 from pytest_tfmem.measure.devices import Card
 
 CARD = Card(
@@ -133,10 +134,16 @@ def test_a_driver_that_is_not_there_is_the_probes_problem(driver, tmp_path):
     assert probe_cards(environment).problem == "CUDA's driver (libcuda.so.1) is not installed here"
 
 
-def test_a_probe_that_cannot_be_started_is_a_problem(monkeypatch):
+def test_a_probe_that_cannot_be_started_is_a_problem(driver, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     problem = "the process that asks for the GPUs could not be started (No such file or directory)"
-    assert start_probe({}).result() == Probe(problem=problem)
+    assert start_probe(driver()).result() == Probe(problem=problem)
+
+
+@pytest.mark.skipif(may_be_loaded({}), reason="this machine has CUDA's driver")
+def test_where_there_is_no_driver_no_process_is_started_to_ask_it(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert start_probe({"LD_LIBRARY_PATH": "/nowhere:/nowhere/else"}).result().why_none() == "no GPU"
 
 
 @pytest.mark.parametrize(
