@@ -21,6 +21,8 @@ from pathlib import Path
 from pytest_tfmem.isolate.hostlocks import HostLocks, own_note
 from pytest_tfmem.isolate.lease import Leases
 
+NOWHERE = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+
 
 def said(text):
     print(text, flush=True)
@@ -47,7 +49,7 @@ def become(user):
 def left_behind(way):
     """A process that runs on, by its id."""
     if way == "program":
-        return subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid
+        return subprocess.Popen(["sleep", "1000"], **NOWHERE, close_fds=False).pid
     pid = os.fork()
     if pid == 0:
         nowhere = os.open(os.devnull, os.O_RDWR)

@@ -16,6 +16,7 @@ import pytest
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.figures import FIGURES, GPU_FIGURES
 from pytest_tfmem.isolate import lease as leasing
+from pytest_tfmem.isolate.hostlocks import HostLocks
 from pytest_tfmem.isolate.lease import Leases, cards_needed, nested_environment, visible_devices
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals")
@@ -189,7 +190,7 @@ def test_a_stream_of_others_does_not_overtake_a_test_that_needs_more_cards(helpe
     monkeypatch.setattr(leasing, "_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(leasing, "_REMINDER_SECONDS", 0.0)
     streams = [helper("stream", counts=[1] * 20_000, log=str(log)) for _ in range(3)]
-    leases = Leases(CARDS, tmp_path)
+    leases, locks = Leases(CARDS, tmp_path), HostLocks(tmp_path)
     for stream in streams:
         await_text(log, f"+ {stream.popen.pid} ")
     overtaken = []
@@ -198,7 +199,8 @@ def test_a_stream_of_others_does_not_overtake_a_test_that_needs_more_cards(helpe
         counts = []
 
         def count(text, counts=counts):
-            if any(MINE in path.read_text() for path in tmp_path.glob("ticket-*.json")):
+            notes = [locks.note(name) for name in locks.names() if name.startswith("ticket-")]
+            if any(note and note.nodeid == MINE for note in notes):
                 counts.append(log.read_text().count("+"))
 
         with acquire(leases, 3, on_wait=count):
