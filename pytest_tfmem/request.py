@@ -17,6 +17,7 @@ from pytest_tfmem.budgets.source import marker_line
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.figures import Limit
 from pytest_tfmem.isolate.allocators import (
+    VARIABLES,
     Choice,
     GpuFacts,
     choose_allocator,
@@ -102,11 +103,12 @@ class Requests:
     def _choice(self, item: pytest.Item, runtime: Runtime, facts: Callable[[], GpuFacts]) -> Choice:
         if self._settings.in_process:
             return Choice(allocator=None, where_from="default")  # nothing is set up for a test in pytest's own process
+        environment = _read_of_environment()
         try:
-            refuse_ignored_cpu_allocator(runtime, os.environ)
+            refuse_ignored_cpu_allocator(runtime, environment)
             return choose_allocator(
                 runtime,
-                os.environ,
+                environment,
                 of_file=self._file.defaults.allocator if self._file else None,
                 of_option=self._settings.allocator,
                 gpus=facts,
@@ -116,6 +118,11 @@ class Requests:
 
     def _facts(self) -> GpuFacts:
         return GpuFacts(has_gpu=False) if self._settings.gpu == "off" else self._gpus()
+
+
+def _read_of_environment() -> dict[str, str]:
+    # Once for every test: to copy the whole environment takes longer than all the rest.
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
 
 
 def where_marked(item: pytest.Item, node: Any, marker: str, keyword: str | None) -> str:

@@ -19,6 +19,7 @@ InForce = Allocator | Literal["memory_guard"]
 Source = Literal["tf_runtime", "budgets.yaml", "--tfmem-allocator", "environment", "default"]
 
 _NAMED, _GROWTH, _OF_CPU = "TF_GPU_ALLOCATOR", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_CPU_ALLOCATOR_USE_BFC"
+VARIABLES = (_NAMED, _GROWTH, _OF_CPU, VISIBLE)  # all that is read of an environment here
 _WHERE: dict[Source, str] = {"tf_runtime": "", "environment": "pytest's environment"}
 _DEAF_TO_GROWTH: dict[str, InForce] = {"cuda_malloc_async": "cuda_malloc_async", "cuda_malloc": "cuda_malloc"}
 _BY_GROWTH: dict[str, InForce] = {"true": "growth", "false": "bfc"}
