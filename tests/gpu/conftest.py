@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from tests.gpu_stub.build import CannotBuild
+from tests.gpu_stub.build import CannotBuildError
 from tests.gpu_stub.machine import StubMachine, libraries
 
 _ASKED = os.environ.get("TFMEM_TEST_GPU", "")
@@ -42,7 +42,7 @@ def stub_libraries():
     """The folder of the stand-in libraries, built if need be."""
     try:
         return libraries()
-    except CannotBuild as problem:
+    except CannotBuildError as problem:
         if _ASKED == "stub":
             pytest.fail(str(problem), pytrace=False)
         pytest.skip(str(problem))

@@ -8,91 +8,12 @@ import sys
 
 import pytest
 
+from tests.gpu_stub.by_hand import Running, on
 from tests.gpu_stub.machine import GIB, MIB, Foreign, StubCard, StubMig
-from tests.isolate.fresh import told
 
 pytestmark = pytest.mark.stub
 
 CONTEXT = 300 * MIB
-DRIVER = """
-import ctypes
-cuda = ctypes.CDLL("libcuda.so.1")
-
-def use(ordinal=0):
-    context = ctypes.c_void_p()
-    return cuda.cuInit(0) or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), ordinal) or cuda.cuCtxSetCurrent(context)
-
-def allocate(size):
-    address = ctypes.c_void_p()
-    error = cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(size))
-    return error or address
-
-def free_bytes():
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    return cuda.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)) or free.value
-
-def number(function, *arguments):
-    found = ctypes.c_int(-1)
-    return function(ctypes.byref(found), *arguments) or found.value
-"""
-OWN_USAGE = """
-import dataclasses, os
-from tests.gpu_stub.machine import StubMachine
-machine = StubMachine.opened(os.environ["TFMEM_STUB_MACHINE"])
-
-def usage(card=0):
-    return dataclasses.asdict(machine.processes(card)[os.getpid()])
-"""
-POOLS = """
-def marks():
-    found = []
-    for attribute in (5, 6, 7, 8):  # reserved now and at most, used now and at most
-        value = ctypes.c_uint64()
-        assert cuda.cuMemPoolGetAttribute(pool, attribute, ctypes.byref(value)) == 0
-        found.append(value.value)
-    return found
-
-def from_pool(size):
-    address = ctypes.c_void_p()
-    return cuda.cuMemAllocFromPoolAsync(ctypes.byref(address), ctypes.c_size_t(size), pool, None) or address
-
-def set_mark(attribute, value):
-    return cuda.cuMemPoolSetAttribute(pool, attribute, ctypes.byref(ctypes.c_uint64(value)))
-
-use()
-pool = ctypes.c_void_p()
-assert cuda.cuDeviceGetDefaultMemPool(ctypes.byref(pool), 0) == 0
-"""
-MIB_IN_CHILD = "MIB = 1 << 20\n"
-
-
-def on(machine, code, **environment):
-    """What the code tells, in a process on this machine."""
-    return told(MIB_IN_CHILD + DRIVER + OWN_USAGE + code, environment={**machine.environment(), **environment})
-
-
-class Running:
-    """A process on the machine that has run `code` and waits."""
-
-    def __init__(self, machine, code):
-        text = MIB_IN_CHILD + DRIVER + code + "\nprint(); input()"
-        env = {**os.environ, **machine.environment()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", text], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self.pid = self._process.pid
-
-    def __enter__(self):
-        assert self._process.stdout.readline() == b"\n"
-        return self
-
-    def kill(self):
-        self._process.kill()
-        self._process.wait()
-
-    def __exit__(self, *of_exception):
-        with self._process:
-            self._process.kill()
 
 
 def test_nothing_is_answered_before_initialisation(stub):
@@ -171,7 +92,8 @@ bus_id, uuid = ctypes.create_string_buffer(32), ctypes.create_string_buffer(16)
 cuda.cuDeviceGetPCIBusId(bus_id, 32, 0)
 cuda.cuDeviceGetUuid_v2(uuid, 0)
 attributes = [number(cuda.cuDeviceGetAttribute, attribute, 0) for attribute in (115, 75, 33)]
-tell([bus_id.value.decode(), uuid.raw.hex(), attributes, cuda.cuDeviceGetDefaultMemPool(ctypes.byref(ctypes.c_void_p()), 0)])
+pool_error = cuda.cuDeviceGetDefaultMemPool(ctypes.byref(ctypes.c_void_p()), 0)
+tell([bus_id.value.decode(), uuid.raw.hex(), attributes, pool_error])
 """
     assert on(machine, code) == ["0000:8a:00.0", "00000001000040008000000000000001", [0, 9, 0x8A], 801]
 
@@ -264,32 +186,6 @@ def test_a_card_that_is_lost_answers_nothing(stub):
     assert on(stub, code) == [999, 999, 999]
 
 
-def test_a_pool_grows_by_blocks_and_its_marks_can_be_reset(stub):
-    code = """
-address = from_pool(40 * MIB + 1); tell(marks())
-assert cuda.cuMemFreeAsync(address, None) == 0
-tell([set_mark(6, 1), set_mark(5, 0), set_mark(6, 0), set_mark(8, 0)])
-tell(marks())
-tell(usage())
-"""
-    grown, errors, reset, usage = on(stub, POOLS + code)
-    used = 40 * MIB + 512
-    assert grown == [64 * MIB, 64 * MIB, used, used]
-    assert errors == [1, 1, 0, 0]  # only to zero, and only the marks
-    assert reset == [64 * MIB, 64 * MIB, 0, 0]
-    assert usage["pool_reserved_bytes"] == 64 * MIB
-
-
-def test_a_pool_gives_back_what_is_over_its_threshold_when_work_is_waited_for(stub):
-    code = """
-cuda.cuMemFreeAsync(from_pool(100 * MIB), None)
-set_mark(4, 64 * MIB); tell(marks()[0])
-cuda.cuCtxSynchronize(); tell(marks()[0])
-set_mark(4, 0); cuda.cuStreamSynchronize(None); tell(marks()[0])
-"""
-    assert on(stub, POOLS + code) == [128 * MIB, 64 * MIB, 0]
-
-
 def test_processes_at_once_are_added_up_right(new_stub):
     machine = new_stub(cards=[StubCard(context_bytes=MIB)])
     churn = "use()\nfor _ in range(3000): cuda.cuMemFree_v2(allocate(5000))\nallocate(2 * MIB)"
@@ -303,6 +199,7 @@ def test_who_dies_with_the_account_locked_locks_out_nobody(stub):
     code = """
 import ctypes, os, signal
 from tests.gpu_stub import layout
+from tests.gpu_stub.by_hand import Running, on
 from tests.gpu_stub.machine import StubMachine
 machine = StubMachine.opened(os.environ["TFMEM_STUB_MACHINE"])
 lock = ctypes.byref(machine._record, layout.Machine.lock.offset)

@@ -181,7 +181,8 @@ tell([nvml.nvmlDeviceGetCount(), nvml.nvmlDeviceGetMigMode(card()), nvml.nvmlDev
 tell([error_of(nvml.nvmlDeviceGetMemoryInfo, card()), error_of(listed),
       error_of(nvml.nvmlDeviceGetAccountingStats, card(), 1)])
 tell([listed(part), nvml.nvmlDeviceGetMemoryInfo(part).total, nvml.nvmlDeviceGetGpuInstanceId(part),
-      nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetMigDeviceHandleByIndex(card(), 0)), nvml.nvmlDeviceIsMigDeviceHandle(part).value])
+      nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetMigDeviceHandleByIndex(card(), 0)),
+      nvml.nvmlDeviceIsMigDeviceHandle(part).value])
 """
     modes, refused, part = on(machine, code, CUDA_VISIBLE_DEVICES=uuid)
     assert modes == [2, [1, 1], [0, 0], 7]
@@ -214,7 +215,11 @@ machine.nvml_lost = True; tell(error_of(nvml.nvmlDeviceGetCount))
 
 
 def test_one_card_can_be_lost(new_stub):
-    code = "handle = card(); machine.cards[0].lost = True; tell([error_of(nvml.nvmlDeviceGetUUID, handle), error_of(card, 1)])"
+    code = """
+handle = card()
+machine.cards[0].lost = True
+tell([error_of(nvml.nvmlDeviceGetUUID, handle), error_of(card, 1)])
+"""
     assert on(new_stub(cards=[StubCard(), StubCard()]), code) == ["NVMLError_GpuIsLost", None]
 
 

@@ -179,7 +179,7 @@ from tests.gpu_stub import build
 {first}
 try:
     build.libraries(Path({str(Path(os.devnull))!r}))
-except build.CannotBuild as problem:
+except build.CannotBuildError as problem:
     tell(str(problem))
 """
     return told(code, environment=environment)

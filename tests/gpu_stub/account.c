@@ -42,7 +42,7 @@ struct machine *account(void) {
 
 void account_lock(void) {
     pthread_mutex_t *lock = (pthread_mutex_t *)account()->lock;
-    /* Its holder was killed: every change under the lock is a few additions, and the dead process's entry goes anyway. */
+    /* Its holder was killed: a change under the lock is a few additions, and the dead one's entry goes anyway. */
     if (pthread_mutex_lock(lock) == EOWNERDEAD) pthread_mutex_consistent(lock);
 }
 
@@ -61,7 +61,8 @@ static uint64_t start_time_of(uint32_t pid) {
     char *after_name = strrchr(text, ')'), state = 0;
     unsigned long long start_time = 0;
     /* Field 22 of proc(5); the name in parentheses is the second. */
-    sscanf(after_name + 2, "%c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state, &start_time);
+    sscanf(after_name + 2, "%c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state,
+           &start_time);
     return state == 'Z' || state == 'X' ? 0 : start_time;
 }
 

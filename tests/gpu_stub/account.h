@@ -1,4 +1,4 @@
-/* The machine's account: what it has, how it is to behave, and which process holds what. layout.py says what is in it. */
+/* The machine's account: what it has, how it behaves, and which process holds what. layout.py says what is in it. */
 #pragma once
 #include <stddef.h>
 #include "layout.h"
@@ -16,9 +16,9 @@ void account_unlock(void);
 
 /* This process's entry, made at its first use; NULL where the table is full. A fork has its own. */
 struct process *account_own(void);
-/* Whose are processes that have ended, goes to the driver's memory of them, and their entries are freed. */
+/* Frees the entries of processes that have ended; the driver's accounting remembers their peaks. */
 void account_bury(void);
-/* What the driver charges to a process for a card: context, blocks of 2 MiB for allocations, and what pools reserved. */
+/* What the driver charges to a process for a card: context, allocations in blocks of 2 MiB, what pools reserved. */
 uint64_t usage_bytes(const struct usage *usage);
 /* What all processes hold on a card, the foreign ones too; without what the driver reserves for itself. */
 uint64_t card_used_bytes(unsigned card);

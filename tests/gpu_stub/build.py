@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 DRIVER_FOLDER = "driver"
 
 
-class CannotBuild(Exception):
+class CannotBuildError(Exception):
     """Why the libraries cannot be built here, a sentence for the person who wants them."""
 
 
@@ -43,7 +43,7 @@ class Library(NamedTuple):
 
 CUPTI_ERROR_NOT_INITIALIZED = 15  # so that the profiler goes on without the device's activity
 LIBRARIES = (
-    Library("libcuda.so.1", r"cu[A-Z]\w*", ("cuda_device.c", "cuda_memory.c", "cuda_work.c")),
+    Library("libcuda.so.1", r"cu[A-Z]\w*", ("cuda_device.c", "cuda_context.c", "cuda_memory.c", "cuda_work.c")),
     Library("libcudart.so.12", r"(?:__)?cuda[A-Z]\w*", ("cudart.c", "kernels.c")),
     Library("libcublas.so.12", r"cublas(?!Lt)[A-Z]\w*"),
     Library("libcublasLt.so.12", r"cublasLt[A-Z]\w*", ("cublaslt.c",)),
@@ -68,7 +68,7 @@ def libraries(cache: Path) -> Path:
     tensorflow = _tensorflow_libraries()
     compiler = shutil.which("gcc")
     if compiler is None:
-        raise CannotBuild("There is no gcc on the PATH, which builds the stand-in CUDA libraries; install gcc.")
+        raise CannotBuildError("There is no gcc on the PATH, which builds the stand-in CUDA libraries; install gcc.")
     folder = cache / _key(tensorflow)
     if folder.exists():
         return folder
@@ -82,11 +82,15 @@ def libraries(cache: Path) -> Path:
 def _tensorflow_libraries() -> list[Path]:
     spec = importlib.util.find_spec("tensorflow")  # it is not imported: that takes seconds
     if spec is None or spec.origin is None:
-        raise CannotBuild("TensorFlow is not installed; the stand-in GPU needs its CUDA build: pip install tensorflow")
+        raise CannotBuildError(
+            "TensorFlow is not installed; the stand-in GPU needs its CUDA build: pip install tensorflow"
+        )
     folder = Path(spec.origin).parent
     found = [folder / name for name in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")]
     if missing := [path.name for path in found if not path.exists()]:
-        raise CannotBuild(f"{folder} has no {' and no '.join(missing)}: the stand-in GPU needs TensorFlow for Linux.")
+        raise CannotBuildError(
+            f"{folder} has no {' and no '.join(missing)}: the stand-in GPU needs TensorFlow for Linux."
+        )
     return found
 
 
@@ -96,7 +100,7 @@ def _key(tensorflow: list[Path]) -> str:
     for path in tensorflow:
         status = path.stat()
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    for path in sorted(HERE.glob("*.[ch]")) + [HERE / "build.py", HERE / "layout.py"]:
+    for path in [*sorted(HERE.glob("*.[ch]")), HERE / "build.py", HERE / "layout.py"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -110,8 +114,9 @@ def _names(tensorflow: list[Path]) -> set[str]:
             start, size = _constants(content)
             names.update(found[1].decode() for found in pattern.finditer(content, start, start + size))
     if "cuDevicePrimaryCtxRetain" not in names:
-        raise CannotBuild(
-            "The installed TensorFlow is not built for CUDA (tensorflow-cpu?); the stand-in GPU needs pip install tensorflow"
+        raise CannotBuildError(
+            "The installed TensorFlow is not built for CUDA (is it tensorflow-cpu?); the stand-in GPU needs the other: "
+            "pip install tensorflow"
         )
     return names
 
@@ -150,7 +155,7 @@ def _compile(compiler: str, library: Library, names: set[str], scratch: Path, ma
     command += ["-o", made / library.folder / library.soname, *sources, generated, "-lpthread", "-ldl"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise CannotBuild(f"gcc could not build {library.soname}:\n{ran.stderr}")
+        raise CannotBuildError(f"gcc could not build {library.soname}:\n{ran.stderr}")
 
 
 def _generated(names: list[str], returns: int) -> str:

@@ -1,4 +1,4 @@
-/* The stand-in driver's own state, for its three sources. All of it is changed under the account's lock. */
+/* The stand-in driver's own state, for its sources. All of it is changed under the account's lock. */
 #pragma once
 #include "account.h"
 
@@ -29,6 +29,8 @@ extern struct device devices[MAX_CARDS];
 extern int device_count;
 
 int is_initialised(void);
+/* The visible device at this place; NULL where there is none. */
+struct device *device_at(CUdevice ordinal);
 /* The device of this thread's current context; NULL where there is none. */
 struct device *current_device(void);
 struct usage *device_usage(const struct device *device);
@@ -48,3 +50,7 @@ struct device *device_of_address(const void *address, void **begin, size_t *size
     struct device *device = current_device();                 \
     if (!device) return CUDA_ERROR_INVALID_CONTEXT;           \
     if (device_card(device)->lost) return CUDA_ERROR_UNKNOWN
+#define ENTER_DEVICE(ordinal, device)           \
+    ENTER();                                    \
+    struct device *device = device_at(ordinal); \
+    if (!device) return CUDA_ERROR_INVALID_DEVICE

@@ -1,4 +1,4 @@
-/* libcuda: initialisation, devices and contexts. */
+/* libcuda: initialisation, and which devices there are. */
 #define _GNU_SOURCE
 #include "cuda.h"
 
@@ -24,7 +24,8 @@ static int comes_before(const struct card *left, const struct card *right, int b
     const struct card *cards = account()->cards;
     if (!by_bus_id && left->compute_major != right->compute_major) return left->compute_major > right->compute_major;
     if (!by_bus_id && left->compute_minor != right->compute_minor) return left->compute_minor > right->compute_minor;
-    if (by_bus_id && strcmp(left->pci_bus_id, right->pci_bus_id)) return strcmp(left->pci_bus_id, right->pci_bus_id) < 0;
+    int by_name = strcmp(left->pci_bus_id, right->pci_bus_id);
+    if (by_bus_id && by_name) return by_name < 0;
     return left - cards < right - cards;
 }
 
@@ -108,16 +109,10 @@ CUresult cuDriverGetVersion(int *version) {
     return CUDA_SUCCESS;
 }
 
-static struct device *device_at(CUdevice ordinal) {
+struct device *device_at(CUdevice ordinal) {
     return ordinal >= 0 && ordinal < device_count ? &devices[ordinal] : NULL;
 }
 const struct card *device_card(const struct device *device) { return &account()->cards[device->card]; }
-
-/* Every entry point about one device begins so. */
-#define ENTER_DEVICE(ordinal, device)               \
-    ENTER();                                        \
-    struct device *device = device_at(ordinal);     \
-    if (!device) return CUDA_ERROR_INVALID_DEVICE
 
 CUresult cuDeviceGetCount(int *count) {
     ENTER();
@@ -198,120 +193,6 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice ordinal) {
 CUresult cuDeviceCanAccessPeer(int *can, CUdevice one, CUdevice other) {
     ENTER();
     *can = 0;
-    return CUDA_SUCCESS;
-}
-
-/* Contexts: each device has its primary one, and cuCtxCreate gives that too. A thread has a stack of them. */
-static __thread struct device *stack[64];
-static __thread int depth;
-
-struct device *current_device(void) { return depth ? stack[depth - 1] : NULL; }
-
-struct usage *device_usage(const struct device *device) {
-    struct process *own = account_own();
-    return own ? &own->usage[device->card] : NULL;
-}
-
-static CUresult retain(struct device *device) {
-    struct usage *usage = device_usage(device);
-    uint64_t context_bytes = device_card(device)->context_bytes;
-    if (!usage) return CUDA_ERROR_OUT_OF_MEMORY;
-    if (!device->retained) {
-        if (!card_has_room(device->card, context_bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
-        usage->context = context_bytes;
-        usage_raise_peak(usage);
-    }
-    device->retained++;
-    return CUDA_SUCCESS;
-}
-
-static void release(struct device *device, int wholly) {
-    if (!device->retained) return;
-    device->retained = wholly ? 0 : device->retained - 1;
-    if (device->retained) return;
-    forget_allocations(device);
-    struct usage *usage = device_usage(device);
-    if (usage) usage->context = 0;
-}
-
-CUresult cuDevicePrimaryCtxRetain(struct device **context, CUdevice ordinal) {
-    ENTER_DEVICE(ordinal, device);
-    if (device_card(device)->lost) return CUDA_ERROR_UNKNOWN;
-    account_lock();
-    CUresult result = retain(device);
-    account_unlock();
-    if (result == CUDA_SUCCESS) *context = device;
-    return result;
-}
-
-CUresult cuDevicePrimaryCtxRelease_v2(CUdevice ordinal) {
-    ENTER_DEVICE(ordinal, device);
-    account_lock();
-    release(device, 0);
-    account_unlock();
-    return CUDA_SUCCESS;
-}
-
-CUresult cuDevicePrimaryCtxReset_v2(CUdevice ordinal) {
-    ENTER_DEVICE(ordinal, device);
-    account_lock();
-    release(device, 1);
-    account_unlock();
-    return CUDA_SUCCESS;
-}
-
-CUresult cuDevicePrimaryCtxGetState(CUdevice ordinal, unsigned *flags, int *is_active) {
-    ENTER_DEVICE(ordinal, device);
-    *flags = 0;
-    *is_active = device->retained > 0;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxPushCurrent_v2(struct device *context) {
-    ENTER();
-    if (depth == sizeof stack / sizeof *stack) return CUDA_ERROR_INVALID_VALUE;
-    stack[depth++] = context;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxPopCurrent_v2(struct device **context) {
-    ENTER();
-    if (!depth) return CUDA_ERROR_INVALID_CONTEXT;
-    depth--;
-    if (context) *context = stack[depth];
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxGetCurrent(struct device **context) {
-    ENTER();
-    *context = current_device();
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxSetCurrent(struct device *context) {
-    ENTER();
-    if (!depth) depth = 1;
-    stack[depth - 1] = context;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxCreate_v2(struct device **context, unsigned flags, CUdevice ordinal) {
-    CUresult result = cuDevicePrimaryCtxRetain(context, ordinal);
-    return result ? result : cuCtxPushCurrent_v2(*context);
-}
-
-CUresult cuCtxDestroy_v2(struct device *context) { return cuDevicePrimaryCtxRelease_v2(context - devices); }
-
-CUresult cuCtxGetDevice(CUdevice *ordinal) {
-    ENTER_CONTEXT(device);
-    *ordinal = device - devices;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
-    ENTER();
-    *least = 0;
-    *greatest = -5;
     return CUDA_SUCCESS;
 }
 

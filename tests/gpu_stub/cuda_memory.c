@@ -137,7 +137,8 @@ void forget_allocations(const struct device *device) {
 struct device *device_of_address(const void *address, void **begin, size_t *size) {
     for (size_t i = 0; i < table_size; i++) {
         const struct allocation *it = &table[i];
-        if (it->address <= TOMBSTONE || (char *)address < it->address || (char *)address >= it->address + it->requested) continue;
+        if (it->address <= TOMBSTONE || (const char *)address < it->address) continue;
+        if ((const char *)address >= it->address + it->requested) continue;
         *begin = it->address;
         *size = it->requested;
         return it->device;
@@ -230,7 +231,8 @@ CUresult cuMemPoolSetAttribute(void *pool, int attribute, const uint64_t *value)
     struct device *device = device_of_pool(pool);
     if (!device) return CUDA_ERROR_INVALID_HANDLE;
     if (attribute < RELEASE_THRESHOLD) return CUDA_SUCCESS;
-    if (attribute == RESERVED_CURRENT || attribute == USED_CURRENT || attribute > USED_HIGH) return CUDA_ERROR_INVALID_VALUE;
+    if (attribute == RESERVED_CURRENT || attribute == USED_CURRENT) return CUDA_ERROR_INVALID_VALUE;
+    if (attribute > USED_HIGH) return CUDA_ERROR_INVALID_VALUE;
     if (attribute != RELEASE_THRESHOLD && *value) return CUDA_ERROR_INVALID_VALUE; /* a mark can only be reset */
     account_lock();
     const struct usage *usage = device_usage(device);

@@ -71,22 +71,22 @@ static int one_algorithm(int room, int *count, struct algorithm *found) {
     return 0;
 }
 
-#define ALGORITHMS(kind)                                                                                              \
-    int cudnnGetConvolution##kind##Algorithm_v7(void *handle, void *a, void *b, void *c, void *d, int room, int *count, \
-                                                struct algorithm *found) {                                            \
-        COUNT_CALL();                                                                                                 \
-        return one_algorithm(room, count, found);                                                                     \
-    }                                                                                                                 \
-    int cudnnGetConvolution##kind##WorkspaceSize(void *handle, void *a, void *b, void *c, void *d, int algorithm,     \
-                                                 size_t *size) {                                                      \
-        COUNT_CALL();                                                                                                 \
-        *size = 0;                                                                                                    \
-        return 0;                                                                                                     \
-    }                                                                                                                 \
-    int cudnnGetConvolution##kind##AlgorithmMaxCount(void *handle, int *count) {                                      \
-        COUNT_CALL();                                                                                                 \
-        *count = 1;                                                                                                   \
-        return 0;                                                                                                     \
+#define ALGORITHMS(kind)                                                                                           \
+    int cudnnGetConvolution##kind##Algorithm_v7(void *handle, void *a, void *b, void *c, void *d, int room,        \
+                                                int *count, struct algorithm *found) {                             \
+        COUNT_CALL();                                                                                              \
+        return one_algorithm(room, count, found);                                                                  \
+    }                                                                                                              \
+    int cudnnGetConvolution##kind##WorkspaceSize(void *handle, void *a, void *b, void *c, void *d, int algorithm,  \
+                                                 size_t *size) {                                                   \
+        COUNT_CALL();                                                                                              \
+        *size = 0;                                                                                                 \
+        return 0;                                                                                                  \
+    }                                                                                                              \
+    int cudnnGetConvolution##kind##AlgorithmMaxCount(void *handle, int *count) {                                   \
+        COUNT_CALL();                                                                                              \
+        *count = 1;                                                                                                \
+        return 0;                                                                                                  \
     }
 ALGORITHMS(Forward)
 ALGORITHMS(BackwardData)

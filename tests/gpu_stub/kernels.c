@@ -1,9 +1,9 @@
-/* The kernels that do something after all: those by which TensorFlow computes shapes on the device.
+/* The kernels that do something after all: those by whose results TensorFlow decides what to do next.
  *
- * A network whose batches may have any size takes the shape of a gradient from there; with nothing computed, TensorFlow
- * would refuse it.
- * Written after tensorflow/core/kernels/dynamic_stitch_op_gpu.cu.cc and gather_functor_gpu.cu.h and
- * reduction_gpu_kernels.cu.h. An argument is given by its address. */
+ * A network whose batches may have any size takes the shape of a gradient from the device, and which variables are
+ * initialised is asked there; with nothing computed, TensorFlow would refuse the one, and leave out some of the others.
+ * Written after tensorflow/core/kernels/dynamic_stitch_op_gpu.cu.cc and gather_functor_gpu.cu.h,
+ * concat_lib_gpu_impl.cu.cc and reduction_gpu_kernels.cu.h. An argument is given by its address. */
 #include "kernels.h"
 
 #include <stdint.h>
@@ -49,6 +49,22 @@ static void multiply(void **arguments) {
     *to = product;
 }
 
+struct parts {
+    int32_t size;
+    const char *few[8], **many;
+};
+
+/* Of truth values, in rows: whether each variable is initialised is asked so. */
+static void concatenate(void **arguments) {
+    const struct parts *parts = arguments[0];
+    int32_t width = *(int32_t *)arguments[1], rows = *(int32_t *)arguments[2], columns = *(int32_t *)arguments[3];
+    char *to = *(char **)arguments[4];
+    const char *const *part = parts->size <= 8 ? parts->few : parts->many;
+    for (int32_t row = 0; row < rows; row++)
+        for (int32_t column = 0; column < columns; column++)
+            to[row * columns + column] = part[column / width][row * width + column % width];
+}
+
 static struct kernel {
     const char *name;
     void (*run)(void **arguments);
@@ -57,8 +73,11 @@ static struct kernel {
     {"_ZN10tensorflow12_GLOBAL__N_119DynamicStitchKernelIiEEviiNS_20GpuDeviceArrayStructIiLi8EEENS2_IPKT_Li8EEEPS4_",
      stitch, 0},
     {"_ZN10tensorflow14GatherOpKernelINS_13AlignedVectorIiLi1EEEiLb1EEEvPKT_PKT0_PS3_llll", gather, 0},
-    {"_ZN10tensorflow7functor17BlockReduceKernelIPiS2_Li256ENS0_4ProdIiEEEEvT_T0_iT2_NSt15iterator_traitsIS5_E10value_typeE",
+    {"_ZN10tensorflow7functor17BlockReduceKernelIPiS2_Li256ENS0_4ProdIiEEEEvT_T0_iT2_NSt15iterator_traitsIS5_E10value_"
+     "typeE",
      multiply, 0},
+    {"_ZN10tensorflow12_GLOBAL__N_119concat_fixed_kernelIbiEEvNS_20GpuDeviceArrayStructIPKT_Li8EEEiiiPS3_",
+     concatenate, 0},
 };
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 

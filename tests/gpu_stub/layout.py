@@ -53,8 +53,8 @@ class Card(ctypes.Structure):
 class Usage(ctypes.Structure):
     """What one process has of one card, in bytes.
 
-    `requested`: sum of the sizes asked for and not freed, as they were asked for. `allocated`: those of cuMemAlloc, each
-    in multiples of 512. `pool_used`: those of pools, likewise. `pool_reserved`: what the pools took from the driver.
+    `requested`: sum of the sizes asked for and not freed, as they were asked for. `allocated`: those of cuMemAlloc,
+    each in multiples of 512. `pool_used`: those of pools, likewise. `pool_reserved`: what pools took from the driver.
     `peak`: most that the driver charged to the process since it began.
     """
 
@@ -70,7 +70,7 @@ class Usage(ctypes.Structure):
 
 
 class Process(ctypes.Structure):
-    """A process with a context: free while `pid` is 0. `start_time` tells it from a later process of the same number."""
+    """A process with a context: free while `pid` is 0. `start_time` tells it from a later one of that number."""
 
     _fields_ = [("start_time", _U64), ("pid", _U32), ("_", _U32), ("usage", Usage * MAX_CARDS)]
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import mmap
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.gpu_stub import build, layout
+from tests.gpu_stub.account import MIB, Usage, initialise, mapped, new_file, start_time_of
 
-MIB = 1 << 20
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 GIB = 1 << 30
 _CACHE = Path(__file__).parent / ".built"
 
 
 def libraries() -> Path:
-    """The libraries' folder, where environment() finds them; CannotBuild says what is missing here."""
+    """The libraries' folder, where environment() finds them; CannotBuildError says what is missing here."""
     return build.libraries(_CACHE)
 
 
@@ -151,8 +151,8 @@ class StubMachine:
     ) -> None:
         """A machine whose account lies in `folder`, where no other may have been. `attributes`: of those above."""
         self.path = folder / "machine"
-        self._record = _mapped(_new_file(self.path))
-        _initialise(self._record)
+        self._record = mapped(new_file(self.path))
+        initialise(self._record)
         self.driver_version, self.cuda_driver_version = driver_version, cuda_driver_version
         self.host_pid_offset, self.nvml_calls_left = 100_000, layout.ENDLESS
         for place, card in enumerate(cards):
@@ -164,10 +164,10 @@ class StubMachine:
 
     @classmethod
     def opened(cls, path: str | Path) -> StubMachine:
-        """The machine whose account is at `path`, such as the value of TFMEM_STUB_MACHINE in a process that is on it."""
+        """The machine whose account is at `path`, which TFMEM_STUB_MACHINE says in a process that is on it."""
         machine = cls.__new__(cls)
         machine.path = Path(path)
-        machine._record = _mapped(machine.path)
+        machine._record = mapped(machine.path)
         return machine
 
     def _add(self, place: int, card: StubCard) -> None:
@@ -244,7 +244,7 @@ class StubMachine:
         """What each living process has of the card, by process id."""
         found = {}
         for process in self._record.processes:
-            if process.pid and process.start_time == _start_time(process.pid):
+            if process.pid and process.start_time == start_time_of(process.pid):
                 usage = Usage.of(process.usage[card])
                 if usage.held_bytes:
                     found[process.pid] = usage
@@ -254,72 +254,3 @@ class StubMachine:
         """What all living processes hold on the card, the foreign ones too."""
         foreign = sum(each.bytes for each in self.cards[card].foreign)
         return foreign + sum(usage.held_bytes for usage in self.processes(card).values())
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What one process has of a card, in bytes: see layout.Usage. `held_bytes`: what the driver charges to it."""
-
-    context_bytes: int
-    requested_bytes: int
-    allocated_bytes: int
-    pool_used_bytes: int
-    pool_reserved_bytes: int
-    peak_bytes: int
-    allocations: int
-
-    @classmethod
-    def of(cls, record: layout.Usage) -> Usage:
-        return cls(
-            context_bytes=record.context,
-            requested_bytes=record.requested,
-            allocated_bytes=record.allocated,
-            pool_used_bytes=record.pool_used,
-            pool_reserved_bytes=record.pool_reserved,
-            peak_bytes=record.peak,
-            allocations=record.allocations,
-        )
-
-    @property
-    def held_bytes(self) -> int:
-        """Context, allocations in whole blocks of 2 MiB, and what the pool has reserved."""
-        blocks = -(-self.allocated_bytes // (2 * MIB)) * 2 * MIB
-        return self.context_bytes + blocks + self.pool_reserved_bytes
-
-
-def _new_file(path: Path) -> Path:
-    with path.open("xb") as file:
-        file.truncate(ctypes.sizeof(layout.Machine))
-    return path
-
-
-def _mapped(path: Path) -> layout.Machine:
-    with path.open("r+b") as file:
-        return layout.Machine.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(layout.Machine)))
-
-
-def _initialise(record: layout.Machine) -> None:
-    record.magic, record.size = layout.MAGIC, ctypes.sizeof(layout.Machine)
-    _make_lock(record)
-
-
-def _make_lock(record: layout.Machine) -> None:
-    """A lock that processes share, and that the death of its holder does not leave locked: as pthread.h has it."""
-    libc = ctypes.CDLL(None)
-    kind = ctypes.create_string_buffer(64)
-    lock = ctypes.byref(record, layout.Machine.lock.offset)
-    shared, robust = 1, 1
-    libc.pthread_mutexattr_init(kind)
-    libc.pthread_mutexattr_setpshared(kind, shared)
-    libc.pthread_mutexattr_setrobust(kind, robust)
-    if error := libc.pthread_mutex_init(lock, kind):
-        raise OSError(error, os.strerror(error))
-
-
-def _start_time(pid: int) -> int:
-    """When the process began, in clock ticks since boot; 0 where it has ended (proc(5), fields 3 and 22)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])

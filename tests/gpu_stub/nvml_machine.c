@@ -175,8 +175,9 @@ nvmlReturn nvmlDeviceGetPciInfo_v3(const struct card *card, struct pci_info *inf
     ENTER_CARD(card);
     memset(info, 0, sizeof *info);
     sscanf(card->pci_bus_id, "%x:%x:%x", &info->domain, &info->bus, &info->device);
-    snprintf(info->bus_id_legacy, sizeof info->bus_id_legacy, "%04X:%02X:%02X.0", info->domain, info->bus, info->device);
-    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.0", info->domain, info->bus, info->device);
+    unsigned domain = info->domain, bus = info->bus, slot = info->device;
+    snprintf(info->bus_id_legacy, sizeof info->bus_id_legacy, "%04X:%02X:%02X.0", domain, bus, slot);
+    snprintf(info->bus_id, sizeof info->bus_id, "%08X:%02X:%02X.0", domain, bus, slot);
     return NVML_SUCCESS;
 }
 
@@ -212,7 +213,11 @@ nvmlReturn nvmlDeviceGetCurrPcieLinkWidth(const struct card *card, unsigned *wid
 }
 
 /* TensorFlow asks how cards are linked to each other: they are not. */
-#define NOT_SUPPORTED(name) nvmlReturn name(const struct card *card) { ENTER_CARD(card); return NVML_ERROR_NOT_SUPPORTED; }
+#define NOT_SUPPORTED(name)                     \
+    nvmlReturn name(const struct card *card) {  \
+        ENTER_CARD(card);                       \
+        return NVML_ERROR_NOT_SUPPORTED;        \
+    }
 NOT_SUPPORTED(nvmlDeviceGetGpuFabricInfoV)
 NOT_SUPPORTED(nvmlDeviceGetNvLinkCapability)
 NOT_SUPPORTED(nvmlDeviceGetNvLinkState)

@@ -80,7 +80,8 @@ static unsigned list_processes(const struct card *card, int graphics, struct pro
     account_unlock();
     for (int i = 0; i < MAX_FOREIGN; i++) {
         const struct foreign *foreign = &card->foreign[i];
-        if (foreign->pid && !foreign->is_graphics == !graphics) list[count++] = told(card, foreign->pid, foreign->bytes);
+        if (!foreign->pid || !foreign->is_graphics != !graphics) continue;
+        list[count++] = told(card, foreign->pid, foreign->bytes);
     }
     return count;
 }
@@ -107,7 +108,7 @@ LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, 1)
 LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, 1)
 
 /* Nobody shares a card by MPS here. */
-nvmlReturn nvmlDeviceGetMPSComputeRunningProcesses_v3(const struct card *card, unsigned *room, struct process_info *infos) {
+nvmlReturn nvmlDeviceGetMPSComputeRunningProcesses_v3(const struct card *card, unsigned *room, void *infos) {
     ENTER_CARD(card);
     *room = 0;
     return NVML_SUCCESS;
