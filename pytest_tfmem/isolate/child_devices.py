@@ -39,6 +39,10 @@ class ChildDevices:
             self._profile = Profile()
         apply_to_devices(self._start.runtime)
 
+    def load(self) -> None:
+        """Import what the other methods need, in a process that is about to be forked."""
+        self._reader.load()
+
     def reset(self) -> None:
         """A phase begins."""
         self._reader.reset()

@@ -126,6 +126,7 @@ class FilePlugin(ChildPlugin):
         sys.stderr.flush()
         files = afresh.own_files()
         self._writers = afresh.writers() if files else []
+        self._devices.load()
         gc.collect()
         ranges = carry_over(file_ranges())
         trim_heap()

@@ -43,6 +43,11 @@ class DeviceReader:
         self._readers: dict[str, FrameworkAllocators] = {}
         self._why_not_reset = ""
 
+    def load(self) -> None:
+        """Import what reads the frameworks imported here, so that forks of this process need not."""
+        for framework in _imported():
+            self._reader_of(framework)
+
     def reset(self) -> None:
         """Set the peaks of allocators and pools to what they hold now: to be called where a phase begins."""
         problems = [self._reset(framework) for framework in _imported()]

@@ -138,6 +138,33 @@ def test_a_framework_that_another_file_imports_is_not_there(project, order):
     assert str(with_torch) in ran.notes
 
 
+def test_what_reads_a_frameworks_devices_is_imported_once_for_all_tests_of_a_file(project):
+    project.write("jax.py", "")  # stands in for the framework: what is tested is what its name has imported
+    project.write(
+        "conftest.py",
+        """
+        import sys
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_protocol(item):
+            item.session.was_loaded = "pytest_tfmem.measure.jax_allocator" in sys.modules
+            return (yield)
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import jax
+
+        @budget()
+        def test_it(request): assert request.session.was_loaded
+        """,
+    )
+    ran = project.run(FORCED, "-p", "no:xdist")
+    assert ran.outcomes == {"test_it": "passed"}
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import helper", "from helper import function", "from helper import Class", "from helper import number"],
