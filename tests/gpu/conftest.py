@@ -43,9 +43,10 @@ def stub_libraries():
     try:
         return libraries()
     except CannotBuildError as problem:
-        if _ASKED == "stub":
-            pytest.fail(str(problem), pytrace=False)
-        pytest.skip(str(problem))
+        why_not = str(problem)
+    if _ASKED == "stub":
+        pytest.fail(why_not, pytrace=False)
+    pytest.skip(why_not)
 
 
 @pytest.fixture

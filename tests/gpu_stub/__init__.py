@@ -35,12 +35,13 @@ each in multiples of 512 bytes and together in blocks of 2 MiB, and what pools h
 which they give back when work is waited for and they hold more than their release threshold. A process that has
 ended, however, or is a zombie, holds nothing.
 
-How far TensorFlow 2.21 goes (tests/gpu/test_stub_tensorflow.py): Keras networks train, dense, convolutional (2D, 3D,
-depthwise, transposed, grouped, dilated; with cuDNN's frontend or without, autotuned or not), recurrent (LSTM and GRU
-by cuDNN) and attention, in float32 and mixed_float16, with XLA or without, on one card or mirrored on two; Fourier
-transforms, linear algebra, the profiler. cuDNN's workspaces are empty here. Where it stops: `memory_guard` ends the
-process, since it reads back what its kernels should have written; what depends on computed values (tf.where,
-tf.unique, boolean masks) finds nothing, or one thing.
+How far TensorFlow 2.21 goes (tests/gpu/test_stub_tensorflow.py holds most of it): Keras networks train, dense,
+convolutional (2D, 3D, depthwise, transposed, grouped, dilated; with cuDNN's frontend or without, autotuned or not),
+recurrent (LSTM and GRU by cuDNN) and attention, in float32 and mixed_float16, with XLA or without, on one card or
+mirrored on two; Fourier transforms, linear algebra, the profiler. cuDNN's workspaces are empty here. Where it stops:
+what depends on computed values (tf.where, tf.unique, boolean masks) finds nothing, or one thing; and
+`TF_GPU_ALLOCATOR=memory_guard` ends the process, by a check of TensorFlow's own ("IsAligned()": the guards move each
+tensor by 16 bytes).
 
 Layout: machine.py is the description that tests hold; layout.py the file that it shares with the libraries (build.py
 makes a C header of it); account.c reads and writes that file in each process; cuda_*.c and cudart.c are CUDA,
