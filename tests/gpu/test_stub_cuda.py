@@ -10,6 +10,7 @@ import pytest
 
 from tests.gpu_stub.by_hand import Running, on
 from tests.gpu_stub.machine import GIB, MIB, Foreign, StubCard, StubMig
+from tests.isolate.fresh import told
 
 pytestmark = pytest.mark.stub
 
@@ -209,6 +210,8 @@ os.kill(os.getpid(), signal.SIGKILL)
     ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, **stub.environment()}, check=False)
     assert ran.returncode == -9
     assert on(stub, "tell(use())") == 0
+    lock_again = code.partition("os.kill")[0] + "tell(machine.calls('cuInit'))"
+    assert told(lock_again, environment=stub.environment()) == 1  # it is a lock still
 
 
 def test_calls_are_counted_over_all_processes(stub):
