@@ -218,11 +218,12 @@ class TfmemSession:
     def _say(self, text: str) -> None:
         """Tell the user at once, while pytest runs; from a worker of pytest-xdist, too."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
+        if hasattr(self._config, "workerinput") or terminal is None:
+            # A worker's own terminal leads nowhere.
+            print(one_line(text, most=500), file=sys.stderr, flush=True)  # noqa: T201
+        else:
             terminal.ensure_newline()
             terminal.write_line(one_line(text, most=500))
-        else:
-            print(one_line(text, most=500), file=sys.stderr, flush=True)  # noqa: T201  a worker has no terminal of its own
 
     def _gpu_facts(self) -> GpuFacts:
         return self._gpus.facts()

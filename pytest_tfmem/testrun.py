@@ -170,9 +170,11 @@ class TestRun:
             report.user_properties = [*report.user_properties, *junit_properties(measurement)]
 
     def close(self) -> None:
-        self._test.close()
-        if self._lease is not None:
-            self._lease.release()
+        try:
+            self._test.close()
+        finally:
+            if self._lease is not None:
+                self._lease.release()
 
     def _notes(self) -> list[str]:
         watched = self._test.footprint

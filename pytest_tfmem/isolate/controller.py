@@ -169,6 +169,7 @@ class IsolatedTest:
         match message:
             case wire.PhaseBegun(phase=phase, resident_bytes=resident):
                 self._doing = f"in {phase}"
+                self._child.phase_begins()
                 self._sampler.checkpoint(phase)
                 if phase == "setup":
                     self.samples.setup_begins(resident)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -51,10 +52,17 @@ class Started:
         self.method = method
         self.why_spawned = ""
         self._output = output
+        self._captured: IO[bytes] | None = None
+
+    def phase_begins(self) -> None:
+        """Keep hold of what pytest captures of the process's standard error: it cannot be had once that has died."""
+        if self._captured is None and self._output is not None:
+            self._captured = _captured_errors(self.process.pid, self._output)
 
     def output_tail(self) -> str:
         """The end of what the process wrote to its own standard output and error, where that is not shown live."""
-        return "" if self._output is None else tail(self._output)
+        files = (self._captured, self._output)
+        return "\n".join(filter(None, (tail(file).rstrip("\n") for file in files if file is not None)))
 
     def close(self) -> None:
         """End the process with all it started, and close what is open to it."""
@@ -62,8 +70,21 @@ class Started:
             self.process.end()
         finally:
             self.channel.close()
-            if self._output is not None:
-                self._output.close()
+            for file in filter(None, (self._captured, self._output)):
+                file.close()
+
+
+def _captured_errors(pid: int, output: IO[bytes]) -> IO[bytes] | None:
+    """The file in which pytest captures what a process writes to its standard error; None where it is no other file."""
+    try:
+        file = open(f"/proc/{pid}/fd/2", "rb", buffering=0)  # noqa: SIM115  closed by Started
+    except OSError:
+        return None
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and not os.path.samestat(found, os.fstat(output.fileno())):
+        return file
+    file.close()
+    return None
 
 
 def tail(output: IO[bytes]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 # Fixtures and the hook that parametrises by start method, as acceptance tests without GPUs have them.
@@ -12,9 +14,10 @@ __all__ = ["project", "pytest_generate_tests"]
 
 @pytest.fixture
 def on(project, monkeypatch):
-    """Puts the project on a machine: `on(environment)`. Its sessions share cards with each other, and with no others."""
+    """Puts the project on a machine: `on(environment)`. Its sessions share cards with no others."""
 
     def put(environment):
+        monkeypatch.setenv("ROOT", str(Path(__file__).parents[3]))
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -134,20 +134,23 @@ def test_a_planted_mebibyte_is_red_and_the_same_step_is_green_each_time(gpu_proj
 
 
 def test_a_keras_fit_has_the_same_peak_in_twenty_runs(gpu_project):
+    # Compiled by XLA, as Keras does on a GPU by itself. Without it the peak depends on which operations overlap.
+    runs = 20 if gpu_project.start_method == "forkserver" else 4
     gpu_project.write(
         "test_a.py",
-        """
+        f"""
     import tensorflow as tf
 
     @budget(gpu="1 GiB")
-    @pytest.mark.parametrize("run", range(20))
+    @pytest.mark.parametrize("run", range({runs}))
     def test_fit(run):
         tf.keras.utils.set_random_seed(1)
-        model = tf.keras.Sequential([tf.keras.layers.Input((256,)), tf.keras.layers.Dense(512), tf.keras.layers.Dense(8)])
-        model.compile("adam", "mse", jit_compile=False)
+        layers = tf.keras.layers
+        model = tf.keras.Sequential([layers.Input((256,)), layers.Dense(512), layers.Dense(8)])
+        model.compile("adam", "mse")
         model.fit(tf.zeros((512, 256)), tf.zeros((512, 8)), batch_size=128, epochs=2, verbose=0)
     """,
     )
-    ran = gpu_project.run()
-    assert list(ran.outcomes.values()) == ["passed"] * 20
+    ran = gpu_project.run("-n", "2")
+    assert list(ran.outcomes.values()) == ["passed"] * runs
     assert len({figures_of(measured, "gpu")["bytes"] for measured in ran.measured.values()}) == 1
