@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ def start() -> Iterator[Callable[..., ChildProcess]]:
     """Starts `code` as the tests' processes are started: in a group of its own, with a token in its environment."""
     started = []
 
-    def start_code(code: str, *arguments: str, token: str = "TFMEM_TEST_TOKEN=none") -> ChildProcess:
+    def start_code(code: str, *arguments: str, token: str = "") -> ChildProcess:
+        # Its own, as in the product: else to end this one would end those of other tests that run beside it.
+        token = token or f"TFMEM_TEST_TOKEN={secrets.token_hex(8)}"
         name, _, value = token.partition("=")
         popen = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from tests.isolate.ended import has_ended, is_running
 posix = pytest.mark.skipif(sys.platform == "win32", reason="process groups and sessions")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-TOKEN = "TFMEM_TEST_TOKEN=1-0123456789abcdef"
+TOKEN = f"TFMEM_TEST_TOKEN=1-{secrets.token_hex(8)}"  # of this process: others run the same tests beside it
 SLEEPER = "import sys; sys.stdin.read()"
 STARTER = """
 import os, subprocess, sys
