@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
 
 THE_SUITE = "python -m pytest"  # what runs this test
+THE_SUITE_ON_ALL_CORES = "python -m pytest -n auto --dist worksteal"
 NOT_RUN = {
     # Installing is what the reader's machine is for; this one has it behind it.
     "python3 -m venv .venv": "makes the environment",
@@ -48,6 +49,7 @@ NOT_RUN = {
     "pip install pytest-tfmem": "installs",
     "pip install tox": "installs",
     THE_SUITE: "it is what runs this",
+    THE_SUITE_ON_ALL_CORES: "the same",
     "tox -p auto": "the suite, many times over",
 }
 A_SMALL_TEST = """

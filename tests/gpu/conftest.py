@@ -26,8 +26,7 @@ def tell(value):
 """
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "stub: needs stand-in cards; left out where the real ones are used")
+def pytest_configure():
     if _ASKED not in {"", "stub", "real"}:
         raise pytest.UsageError(f"TFMEM_TEST_GPU={_ASKED!r} is not known; it can be 'stub', 'real', or not set.")
 

@@ -158,8 +158,9 @@ def test_cards_are_named_in_one_way(gpus):
         (
             ("bfc", "growth"),
             (
-                "('bfc', 'growth')) makes one test of each, which can be done only of a function that pytest collects, not"
-                " of a method of unittest.TestCase, of a doctest, or by a marker that is added later; name one allocator"
+                "('bfc', 'growth')) makes one test of each, which can be done only of a function that pytest"
+                " collects, not of a method of unittest.TestCase, of a doctest, or by a marker that is added later;"
+                " name one allocator"
             ),
         ),
     ],
