@@ -19,7 +19,7 @@ What each room knows:
     allocators names of TensorFlow's GPU allocators
     figures   the vocabulary: figures, readings, measurements
     budgets   what is allowed: limits, the file they stand in, the verdict
-    measure   what was used: the kernel's counters, and the sampler beside them
+    measure   what was used: by the kernel's counters, devices' allocators and the driver, and the sampler beside them
     isolate   one fresh process: how it starts, what it says, how it ends
     history   runs as documents, and the environment that a reading depends on
     report    for people: the pytest summary, failures, JUnit properties

@@ -124,6 +124,9 @@ def _reserved(
     allocator = marks[-1].allocator
     pools = [pool.reserved_peak for devices in found for pool in devices.pools if pool.card == device.card]
     told = [one.reserved_peak for one in marks if one.reserved_peak is not None]
+    if told and allocator == "bfc":
+        source = "the region that bfc took at once, by the driver"
+        return Reading(bytes=max(told), exactness="lower-bound", source=source, device=device.label)
     if told:
         return Reading(bytes=max(told), exactness="exact", source=f"{allocator}'s own count", device=device.label)
     if allocator == "cuda_malloc_async" and pools:

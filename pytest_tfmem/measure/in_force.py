@@ -30,12 +30,14 @@ _NAMES = {
 class InForce(NamedTuple):
     """An allocator that was found to be in force, and how that shows; or why it could not be found.
 
-    `cost`: what a tensor of 250 bytes cost, None where none was made.
+    `cost`: what a tensor of 250 bytes cost, None where none was made. `region_bytes`: of "bfc", what it had taken from
+    the driver at once, which is all that it takes while there is room in it; None where the driver does not say.
     """
 
     allocator: str
     cost: int | None = None
     unverified: str = ""
+    region_bytes: int | None = None
 
 
 def configured(gpu: Gpu) -> str:
@@ -74,7 +76,7 @@ def find_in_force(gpu: Gpu, info: dict[str, int] | str) -> InForce:
     grows = _shows_growth(region_bytes, gpu.limit, info["peak"])
     if grows is None:
         grows = configured(gpu) == "growth"
-    return InForce("growth" if grows else "bfc", cost)
+    return InForce("growth", cost) if grows else InForce("bfc", cost, region_bytes=region_bytes)
 
 
 def find_cpu_in_force(device: str) -> InForce:

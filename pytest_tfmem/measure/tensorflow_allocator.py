@@ -73,6 +73,7 @@ class TensorFlowAllocators:
             limit=gpu.limit if found.allocator in _WITH_LIMIT else None,
             in_use=info["current"],
             peak=info["peak"],
+            reserved_peak=found.region_bytes,
             # Others count what they round a request up to.
             requested_peak=info["peak"] if found.allocator == "cuda_malloc_async" else None,
         )

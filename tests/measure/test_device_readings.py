@@ -146,6 +146,12 @@ def test_what_a_framework_says_that_it_reserves_is_believed():
     assert (reading.bytes, reading.source) == (20, "torch's own count")
 
 
+def test_what_bfc_took_at_once_is_told_by_its_region():
+    (reading,) = read({"call": said(gpu(8, allocator="bfc", reserved_peak=500))})["gpu_reserved"]
+    assert (reading.bytes, reading.exactness) == (500, "lower-bound")
+    assert reading.source == "the region that bfc took at once, by the driver"
+
+
 def test_what_bfc_reserves_is_at_most_what_the_driver_charges():
     footprint = [
         Reading(bytes=1, exactness="lower-bound", source="list", device="GPU-b"),
