@@ -51,6 +51,7 @@ NOT_RUN = {
     THE_SUITE: "it is what runs this",
     THE_SUITE_ON_ALL_CORES: "the same",
     "tox -p auto": "the suite, many times over",
+    "tox run -e gpu": "it needs a GPU",
 }
 A_SMALL_TEST = """
 import pytest
