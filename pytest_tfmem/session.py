@@ -224,6 +224,7 @@ class TfmemSession:
         else:
             terminal.ensure_newline()
             terminal.write_line(one_line(text, most=500))
+            terminal.flush()  # it may lead to a file or a pipe
 
     def _gpu_facts(self) -> GpuFacts:
         return self._gpus.facts()

@@ -39,26 +39,33 @@ def places(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def session(request):
-    """Starts pytest in a project beside this test, and ends it after."""
+def session(tmp_path):
+    """Starts pytest in a project beside this test, and ends it after: its process, and the file with its output."""
     started = []
 
     def start(project, *arguments):
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:asyncio", "-p", "no:cacheprovider"]
-        process = subprocess.Popen(
-            [*command, f"--tfmem-start-method={project.start_method}", *arguments],
-            cwd=project.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        output = tmp_path / f"output{len(started)}"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, f"--tfmem-start-method={project.start_method}", *arguments],
+                cwd=project.path,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
         started.append(process)
-        return process
+        return process, output
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+
+
+def waits(output):
+    """The line in which a session says that a test waits, once it has."""
+    until(lambda: "waits for 1 GPU" in output.read_text())
+    return next(line for line in output.read_text().splitlines() if "waits for 1 GPU" in line)
 
 
 def until(condition):
@@ -129,15 +136,12 @@ def test_a_session_that_is_killed_frees_its_card_within_a_second(cards, places, 
             reached("next")
         """,
     )
-    holder = session(project, "test_held.py")
+    holder, _ = session(project, "test_held.py")
     until((places / "held").exists)
-    waiting = session(project, "-s", "test_next.py")
-    output = []
-    while not any("waits for 1 GPU" in line for line in output):
-        output.append(waiting.stdout.readline())
-        assert output[-1], output
-    assert "test_next.py::test_next waits for 1 GPU: " in output[-1]
-    assert f"is held by test_held.py::test_held (pytest, process {holder.pid})" in output[-1]
+    waiting, output = session(project, "test_next.py")
+    said = waits(output)
+    assert "test_next.py::test_next waits for 1 GPU: " in said
+    assert f"is held by test_held.py::test_held (pytest, process {holder.pid})" in said
     assert not (places / "next").exists()
     killed_at = time.time()
     os.kill(holder.pid, signal.SIGKILL)
@@ -166,15 +170,11 @@ def test_a_worker_of_xdist_says_that_it_waits_too(cards, places, session):
                 time.sleep(0.01)
         """,
     )
-    running = session(project, "-n", "2", "-v")
-    output = []
-    while not any("waits for 1 GPU" in line for line in output):
-        output.append(running.stdout.readline())
-        assert output[-1], output
+    running, output = session(project, "-n", "2", "-v")
+    assert "test_a.py::test_a[" in waits(output)
     (places / "go").touch()
-    rest, _ = running.communicate(timeout=LONGEST_SECONDS)
-    assert "4 passed" in rest
-    assert " in all for GPUs that other tests held" in rest
+    assert running.wait(LONGEST_SECONDS) == 0
+    assert " in all for GPUs that other tests held" in output.read_text()
 
 
 @pytest.mark.of_any_start_method
