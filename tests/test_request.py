@@ -51,9 +51,8 @@ def requests(pytester, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def requests_of(source, *arguments, gpus=lambda: ASYNC, ask=Requests.of):
-        module = pytester.getmodulecol(
-            source, ["--tfmem-start-method=spawn", *arguments]
-        )  # no server is to wait for it
+        # Spawned, so that no server waits for it; and pytest-asyncio warns of what this project need not settle.
+        module = pytester.getmodulecol(source, ["-pno:asyncio", "--tfmem-start-method=spawn", *arguments])
         asked = Requests(read_settings(module.config), None, gpus)
         return {item.name: _of(ask, asked, item) for item in pytester.genitems([module])}
 

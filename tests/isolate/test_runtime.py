@@ -270,7 +270,7 @@ def test_which_cards_a_test_holds_is_not_settled_by_its_runtime():
 
 def test_the_cards_that_a_test_holds_are_those_that_cuda_will_see(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
     apply_visible_devices("GPU-aa,GPU-bb")
     assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]) == ("GPU-aa,GPU-bb", "PCI_BUS_ID")
 

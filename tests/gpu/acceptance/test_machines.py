@@ -62,6 +62,7 @@ def test_another_allocator_than_was_asked_for_is_an_error_of_that_test(gpu_proje
     assert ran.measured["test_changed"]["allocator"] == "growth"
 
 
+@pytest.mark.of_any_start_method
 def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(gpu_project):
     gpu_project.write(
         "test_a.py",
@@ -94,6 +95,7 @@ def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(gpu_p
     assert ran.notes == ["called"] * 3
 
 
+@pytest.mark.of_any_start_method
 def test_a_limit_that_async_does_not_enforce_is_judged(gpu_project):
     gpu_project.write(
         "test_a.py",
@@ -144,6 +146,7 @@ def test_a_timeout_leaves_bfc_the_ten_seconds_in_which_it_tries_again(gpu_projec
 
 
 @pytest.mark.stub
+@pytest.mark.of_any_start_method
 def test_a_driver_that_is_lost_in_the_middle_costs_the_footprint_and_no_more(on, new_stub):
     machine = new_stub()
     project = on(machine.environment())

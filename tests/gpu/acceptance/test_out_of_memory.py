@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 TESTS = """
     import pytest, tensorflow as tf
 
@@ -36,6 +38,7 @@ TESTS = """
 TOLD = "out of memory on GPU:0: 4.00 TiB were asked for (float32 [1048576,1048576]), "
 
 
+@pytest.mark.of_any_start_method
 def test_what_was_refused_is_told_in_whatever_phase_it_was(gpu_project):
     gpu_project.write("test_a.py", TESTS)
     ran = gpu_project.run()
