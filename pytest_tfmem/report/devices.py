@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.report.layout import Line, plain, shorten_middle, wrap
+from pytest_tfmem.report.layout import Line, plain, shorten_end, shorten_middle, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ def out_of_memory_lines(measurements: Sequence[Measurement], *, width: int, comp
     """The tests to which a GPU's allocator refused memory, each with its sentence; unless `complete` the first ten."""
     refused = [test for test in measurements if test.out_of_memory]
     shown = refused if complete else refused[:_MOST]
-    lines = [Line("out of memory on the GPU", {"bold": True})] if refused else []
+    lines = [Line(shorten_end("out of memory on the GPU", width), {"bold": True})] if refused else []
     for test in shown:
         # Who asked for too much on purpose, and went on, has a test that passes.
         markup = {"red" if test.outcome == "failed" else "yellow": True}
@@ -29,7 +29,8 @@ def out_of_memory_lines(measurements: Sequence[Measurement], *, width: int, comp
         texts = wrap(plain(sentence), width - 2 * len(_INDENT), indent="")
         lines += [Line(f"{2 * _INDENT}{text}", markup) for text in texts]
     if len(refused) > len(shown):
-        lines.append(Line(f"{_INDENT}and {len(refused) - len(shown)} more tests (-v shows them)", {"yellow": True}))
+        rest = f"{_INDENT}and {len(refused) - len(shown)} more tests (-v shows them)"
+        lines.append(Line(shorten_end(rest, width), {"yellow": True}))
     return lines
 
 

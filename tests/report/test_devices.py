@@ -64,3 +64,10 @@ def test_waiting_for_gpus_is_told_in_all_and_in_verbose_of_each_test(measured):
 def test_waiting_that_nobody_noticed_is_not_told(measured):
     assert _lines([measured(waited_seconds=0.2)] * 4, verbosity=1)[-1] == "measured 4 tests, no limits set"
     assert not any("waited" in line for line in _lines([measured(waited_seconds=0.2)] * 4, verbosity=1))
+
+
+def test_nothing_of_a_refusal_is_wider_than_a_narrow_terminal(measured):
+    tests = [measured(f"test_{number}", out_of_memory=f"out of memory on {REFUSED}") for number in range(12)]
+    lines = _lines(tests, width=20)
+    assert max(map(len, lines)) <= 20
+    assert any(line.startswith("  and 2 more") for line in lines)
