@@ -25,7 +25,8 @@ from pytest_tfmem.isolate.allocators import (
     refuse_ignored_cpu_allocator,
 )
 from pytest_tfmem.isolate.identity import collected_id
-from pytest_tfmem.isolate.runtime import Runtime, parse_tf_runtime
+from pytest_tfmem.isolate.lease import cards_needed
+from pytest_tfmem.isolate.runtime import VISIBLE, Runtime, parse_tf_runtime
 from pytest_tfmem.measure.nvml import gpu_names
 
 if TYPE_CHECKING:
@@ -80,8 +81,11 @@ class Requests:
         choice = self._choice(item, runtime, facts)
         if choice.allocator != "memory_guard":
             runtime = msgspec.structs.replace(runtime, allocator=choice.allocator)
+        budget = _with_judged_limit(budget, judged_limit(choice, runtime), item)
+        if self._settings.gpu != "off":
+            _refuse_cards_of_its_own(item, budget, runtime)
         return Request(
-            budget=_with_judged_limit(budget, judged_limit(choice, runtime), item),
+            budget=budget,
             runtime=runtime,
             timeout_seconds=budget.timeout_seconds or self._settings.timeout_seconds,
             choice=choice,
@@ -163,6 +167,13 @@ def _refuse_two_allocators(item: pytest.Item, runtime: Runtime) -> None:
     if FIXTURE in parameters and parameters[FIXTURE] != runtime.allocator:
         what = f"a list makes this a test of {parameters[FIXTURE]!r}, and the mark of a parameter asks for another"
         raise TfmemError(f"tf_runtime(allocator=...): {what} ({runtime.allocator!r})", hint="leave one of them out")
+
+
+def _refuse_cards_of_its_own(item: pytest.Item, budget: Budget, runtime: Runtime) -> None:
+    """Raises TfmemError if the marker chooses the cards of a test that is to hold one which no other test has."""
+    if runtime.env.get(VISIBLE) and not runtime.hides_gpus and cards_needed(budget.limits, runtime.gpus):
+        what = f"tf_runtime(env=...) sets {VISIBLE}, and the test has a limit on a GPU: it holds a card that is free"
+        raise _placed(TfmemError(what, hint="leave the variable out"), item, "tf_runtime")
 
 
 def _with_judged_limit(budget: Budget, limit_bytes: int | None, item: pytest.Item) -> Budget:

@@ -212,7 +212,7 @@ class TfmemSession:
     def _leased(self, item: pytest.Item, request: Request) -> Lease | None:
         from pytest_tfmem.isolate.lease import cards_needed  # noqa: PLC0415
 
-        count = cards_needed(request.budget.limits, request.runtime.gpus)
+        count = 0 if request.runtime.hides_gpus else cards_needed(request.budget.limits, request.runtime.gpus)
         return self._gpus.lease(count, nodeid=item.nodeid, on_wait=self._say)
 
     def _say(self, text: str) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.settings import Settings
 
 Outcome = Literal["passed", "failed", "skipped"]
-HIDDEN = "tf_runtime(gpus=0) hides them"
+HIDDEN = "tf_runtime hides them"
 OUTPUT_SECTION = "output of the test's process in"  # pytest makes a heading of it: "Captured ... call"
 
 
@@ -182,7 +182,7 @@ class TestRun:
 
     @property
     def _sees_gpus(self) -> bool:
-        return bool(self._gpus.cards) and self._request.runtime.gpus != 0
+        return bool(self._gpus.cards) and not self._request.runtime.hides_gpus
 
     def _footprint(self, pid: int) -> Footprint:
         return self._gpus.footprint(pid, exclusive=self._lease.cards if self._lease else ())
@@ -200,7 +200,7 @@ class TestRun:
             observed.devices,
             footprint=self._footprint_reading(),
             tensors=self._tensors,
-            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.gpus == 0 else ""),
+            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.hides_gpus else ""),
         )
         readings = of_host(observed.phases, samples) | (incomplete(of_devices) if observed.died else of_devices)
         return warmed_up(readings, self._request.warm_up)

@@ -129,3 +129,38 @@ def test_what_is_wrong_with_the_session_is_said_of_what_it_comes_from(requests, 
     )
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "yes")
     assert requests(MODULE)["test_plain"].startswith("pytest's environment: TensorFlow ignores")
+
+
+OWN_CARDS = """
+import pytest
+budget = pytest.mark.memory_budget
+
+def on(cards):
+    return pytest.mark.tf_runtime(env={"CUDA_VISIBLE_DEVICES": cards})
+
+@on("1")
+@budget(gpu="1 MiB")
+def test_one(): pass
+
+@on("1")
+@budget(rss="1 GiB")
+def test_without_a_limit(): pass
+
+@on("-1")
+@budget(gpu="1 MiB")
+def test_none(): pass
+
+@on(None)
+@budget(gpu="1 MiB")
+def test_all(): pass
+"""
+
+
+def test_a_test_that_holds_a_card_does_not_choose_it_but_may_hide_all(requests):
+    asked = requests(OWN_CARDS)
+    assert "sets CUDA_VISIBLE_DEVICES, and the test has a limit on a GPU" in asked.pop("test_one")
+    assert {name: one.runtime.hides_gpus for name, one in asked.items()} == {
+        "test_without_a_limit": False,
+        "test_none": True,
+        "test_all": False,
+    }

@@ -10,7 +10,7 @@ import msgspec
 from pytest_tfmem.allocators import Allocator
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate.ignored import ignored_values
-from pytest_tfmem.isolate.runtime import VISIBLE, Runtime, environment_of
+from pytest_tfmem.isolate.runtime import VISIBLE, Runtime, environment_of, hides_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ def choose_allocator(
     where cuda_malloc_async is named and TensorFlow would abort. Its `where` is empty if that is the marker.
     """
     choice = _named(runtime, environment, of_file, of_option)
-    visible = _may_see_gpus(environment_of(runtime, environment))
+    visible = not hides_gpus(environment_of(runtime, environment).get(VISIBLE))
     if choice is None:
         return _default(runtime, gpus() if visible else GpuFacts(has_gpu=False))
     if choice.allocator == "cuda_malloc_async" and visible:
@@ -158,8 +158,3 @@ def _default(runtime: Runtime, facts: GpuFacts) -> Choice:
         notice = f"cuda_malloc_async is not possible here ({facts.why_no_async}): growth is used"
         return Choice(allocator="growth", where_from="default", notice=notice)
     return Choice(allocator="cuda_malloc_async", where_from="default")
-
-
-def _may_see_gpus(environment: Mapping[str, str]) -> bool:
-    """Whether CUDA is left any card to look for: it takes those before the first that is none."""
-    return environment.get(VISIBLE, "0").split(",")[0].strip() not in {"", "-1"}

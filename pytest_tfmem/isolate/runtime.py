@@ -67,10 +67,20 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str | None] = {}
 
     @property
+    def hides_gpus(self) -> bool:
+        """Whether it leaves CUDA no card to see."""
+        return self.gpus == 0 or hides_gpus(self.env.get(VISIBLE))
+
+    @property
     def needs_tensorflow(self) -> bool:
         """Whether anything here has to be set through `tf.config`, after TensorFlow is imported."""
         limited = self.memory_limit_bytes is not None
         return limited or self.jit is not None or self.precision is not None or bool(self.logical_devices)
+
+
+def hides_gpus(visible: str | None) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES, None if unset, leaves no card: CUDA takes those before the first that is none."""
+    return visible is not None and visible.split(",")[0].strip() in {"", _NO_CARD}
 
 
 def parse_tf_runtime(markers: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> Runtime:
