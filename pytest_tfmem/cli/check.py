@@ -1,79 +1,22 @@
-"""The command `tfmem`: arguments in, one call down, text and an exit status out."""
+"""`tfmem check`."""
 
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.cli.statuses import FOUND, OK
+from pytest_tfmem.errors import TfmemError
 
 if TYPE_CHECKING:
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.check.collected import Collected
 
-OK = 0
-FOUND = 1
-USAGE = 2
-WRONG_FILE = 4  # as pytest ends for the same mistake
-_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 
-
-def main() -> NoReturn:
-    """Run the command and end the process. A mistake of the user's is one line on standard error."""
-    try:
-        status = tfmem(prog_name="tfmem", standalone_mode=False)
-    except TfmemError as error:
-        status = _refuse(str(error), WRONG_FILE)
-    except click.Abort:
-        status = _INTERRUPTED
-    except click.ClickException as error:
-        status = _refuse(error.format_message(), USAGE)
-    sys.exit(status)
-
-
-def _refuse(line: str, status: int) -> int:
-    click.echo(f"ERROR: {one_line(line, most=1000)}", err=True)
-    return status
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
-@click.version_option(package_name="pytest-tfmem", prog_name="tfmem")
-@click.pass_context
-def tfmem(context: click.Context) -> int:
-    """Memory budgets for TensorFlow tests: what stands around pytest."""
-    if context.invoked_subcommand is not None:
-        return OK
-    click.echo(context.get_help(), err=True)
-    return USAGE
-
-
-@tfmem.command()
-@click.option("--json", "as_json", is_flag=True, help="Write the same as JSON.")
-def doctor(*, as_json: bool) -> int:
-    """Say what this machine can measure, how exactly, and what would give more.
-
-    Runs two small tests through pytest to see that it is true. Ends with status 0 if tests can be measured and
-    judged here, with 1 if they cannot.
-    """
-    from pytest_tfmem.doctor.examine import examine  # noqa: PLC0415  each command loads what it needs
-
-    diagnosis = examine()
-    if as_json:
-        from pytest_tfmem.doctor.diagnosis import to_json  # noqa: PLC0415
-
-        click.echo(to_json(diagnosis))
-    else:
-        from pytest_tfmem.doctor.page import show  # noqa: PLC0415
-
-        show(diagnosis)
-    return OK if diagnosis.works else FOUND
-
-
-@tfmem.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--budgets",
     metavar="FILE",
@@ -150,7 +93,7 @@ def _explain(nodeid: str, collected: Collected, file: BudgetsFile | None) -> int
     try:
         lines = explained(nodeid, collected, file, profiles=profiles, today=_today())
     except TfmemError as error:
-        return _refuse(str(error), USAGE)
+        raise click.ClickException(str(error)) from error
     for line in lines:
         click.echo(line)
     return OK
