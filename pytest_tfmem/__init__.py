@@ -6,10 +6,11 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     budgets measure
     isolate
     history
+    gate
     report
     settings
     request testrun ahead session
-    plugin check doctor
+    plugin check doctor attempts
     cli
 
 What each room knows:
@@ -21,7 +22,8 @@ What each room knows:
     budgets   what is allowed: limits, the file they stand in, the verdict
     measure   what was used: by the kernel's counters, devices' allocators and the driver, and the sampler beside them
     isolate   one fresh process: how it starts, what it says, how it ends
-    history   runs as documents, and the environment that a reading depends on
+    history   earlier runs: recorded, kept, joined into series, each under the conditions that a reading depends on
+    gate      better or worse: which changes of a series are more than noise, and with what chance of a false alarm
     report    for people: the pytest summary, failures, JUnit properties
     settings  every option and ini key, declared once and read once
     request   what is asked of one test, by its markers, the file and the options
@@ -31,6 +33,7 @@ What each room knows:
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more
+    attempts  pytest run again and again, each time from nothing: of one revision, or of two in turn
     cli       the command `tfmem`
 
 PYTEST_DONT_REWRITE: there are no tests in here, and in a test's process this package is loaded before pytest, which

@@ -10,6 +10,7 @@ from pytest_tfmem import allocators, settings
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import identity
 from pytest_tfmem.session import KEY, TfmemSession
+from pytest_tfmem.settings import options
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,7 +37,7 @@ _MARKER_LINES = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    settings.declare(parser)
+    options.declare(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:

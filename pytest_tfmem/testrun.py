@@ -11,6 +11,7 @@ import pytest
 
 from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
+from pytest_tfmem.history.conditions import asked
 from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
 from pytest_tfmem.isolate.controller import IsolatedTest
 from pytest_tfmem.isolate.lease import nested_environment, visible_devices
@@ -155,6 +156,7 @@ class TestRun:
             phases=phase_figures(self._test.observed.phases),
             timeline=self._test.timeline(),
             allocator=allocator_in_force(self._test.observed.devices),
+            runtime=asked(self._request.runtime, warm_up=self._request.warm_up),
             out_of_memory=reports.encodable(self._test.observed.out_of_memory),
             waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),

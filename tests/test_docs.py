@@ -22,7 +22,7 @@ from pytest_tfmem import settings
 from pytest_tfmem.budgets import written
 from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.budgets.schema import budgets_schema
-from pytest_tfmem.cli import tfmem
+from pytest_tfmem.cli import COMMANDS
 from pytest_tfmem.figures import FIGURES, Limit, Marks, Measurement, PhaseMarks, Reading, Timeline, Verdict, Waiver
 from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.rundocument import Run, RunDocument, read_run_document
@@ -31,6 +31,7 @@ from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from pytest_tfmem.measure.host import peak_error_bytes
 from pytest_tfmem.measure.nvml import gpu_names
 from pytest_tfmem.measure.readings import phase_figures
+from pytest_tfmem.settings import options
 from pytest_tfmem.units import parse_size
 
 ROOT = Path(__file__).parents[1]
@@ -328,7 +329,7 @@ class Declared:
 
 def test_the_table_of_options_is_what_is_declared():
     declared = Declared()
-    settings.declare(declared)
+    options.declare(declared)
     expected = [
         (declared.options.get(name, ""), name, default.replace("none", "off") if is_switch(name) else default)
         for name, default in declared.inis.items()
@@ -409,7 +410,7 @@ def test_every_verdict_is_explained():
 
 def test_every_command_is_in_the_reference():
     shown = {name.split()[1] for name in first_names("docs/reference.md", "The command tfmem")}
-    assert shown == set(tfmem.commands)
+    assert shown == set(COMMANDS)
 
 
 def test_the_variable_that_marks_a_tests_process_is_named_as_it_is():

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_tfmem import settings
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.settings import read_settings
+from pytest_tfmem.settings import options, read_settings
 
 # By option: how it is given on the command line and in the ini file, and the setting that comes of it.
 _WAYS = {
@@ -21,6 +21,9 @@ _WAYS = {
     "--tfmem-all": (None, "measure_all", True),
     "--tfmem-explain": (None, "explain", True),
     "--no-tfmem": (None, "in_process", "--no-tfmem"),
+    "--tfmem-fail-on": ("regression", "fail_on_regression", True),
+    "--tfmem-update": ("raise, trim", "update", frozenset({"raise", "trim"})),
+    "--tfmem-shard": ("2/4", "shard", (2, 4)),
 }
 _BAD = [
     ("--tfmem-timeout", "soon", "'soon' is not a time; write a positive number of seconds, such as 60"),
@@ -31,15 +34,21 @@ _BAD = [
     ("--tfmem-interval", "20ms", "'20ms' is not a time"),
     ("--tfmem-json", "no/such/folder/run.json", "no/such/folder/run.json is in a folder that does not exist"),
     ("--tfmem-json", ".", ". is a folder; name a file"),
+    ("--tfmem-shard", "3/2", "'3/2' is not a shard; write such as 2/4"),
+    ("--tfmem-shard", "2 of 4", "is not a shard"),
+    ("--tfmem-update", "raise,lower", "'lower' is not a choice; choose some of create, raise, trim, prune, preview"),
+    ("--tfmem-update", "preview", "there is nothing to preview; name some of create, raise, trim, prune"),
     ("--tfmem-budgets", "gone.yaml", "this file cannot be read"),
     ("--tfmem-budgets", ".", "this is not a file"),
 ]
-_BAD_CHOICES = ["--tfmem-start-method", "--tfmem-allocator", "--tfmem-gpu"]
+_BAD_CHOICES = ["--tfmem-start-method", "--tfmem-allocator", "--tfmem-gpu", "--tfmem-fail-on"]
 
 
 @pytest.fixture
-def read(pytester):
+def read(pytester, monkeypatch):
     """Reads the settings of a session with these arguments and this ini file."""
+
+    monkeypatch.delenv("CI", raising=False)
 
     def read_with(*arguments, ini=""):
         pytester.makeini(f"[pytest]\n{ini}\n")
@@ -52,7 +61,7 @@ def _ini_key(option):
     return option.removeprefix("--").replace("-", "_")
 
 
-def test_nothing_is_settled_that_nobody_asked_for(read):
+def test_nothing_is_settled_that_nobody_asked_for(read, pytester):
     assert read() == settings.Settings(
         budgets=None,
         start_method="auto",
@@ -60,19 +69,24 @@ def test_nothing_is_settled_that_nobody_asked_for(read):
         allocator=None,
         gpu="auto",
         timeout_seconds=None,
-        interval_seconds=settings.DEFAULT_INTERVAL_SECONDS,
+        interval_seconds=options.DEFAULT_INTERVAL_SECONDS,
         measure_all=False,
         in_process="",
         json=None,
         junit_properties=True,
         explain=False,
         lease_dir=None,
+        history=str(pytester.path / ".tfmem" / "runs"),
+        baseline=(),
+        fail_on_regression=False,
+        update=frozenset(),
+        shard=None,
     )
 
 
 def test_every_option_is_tried_here():
-    tried = {*_WAYS, "--tfmem-budgets", "--tfmem-json"}
-    assert {option.option for option in settings._OPTIONS} == tried
+    tried = {*_WAYS, "--tfmem-budgets", "--tfmem-json", "--tfmem-history", "--tfmem-baseline"}
+    assert {option.option for option in options._OPTIONS} == tried
 
 
 @pytest.mark.parametrize("option", _WAYS)
@@ -123,6 +137,40 @@ def test_a_folder_for_locks_that_is_a_file_is_refused(read, pytester):
     with pytest.raises(TfmemError) as raised:
         read(ini="tfmem_lease_dir = locks")
     assert str(raised.value) == "tox.ini: tfmem_lease_dir: locks is not a folder; name a folder"
+
+
+@pytest.mark.parametrize(("option", "name"), [("--tfmem-history", "history"), ("--tfmem-baseline", "baseline")])
+def test_a_place_of_earlier_runs_is_a_path_from_where_it_is_written_or_a_url(read, pytester, monkeypatch, option, name):
+    monkeypatch.chdir(pytester.mkdir("below"))
+    ini = f"{_ini_key(option)} = runs"
+    of_ini = getattr(read("-c", str(pytester.path / "tox.ini"), ini=ini), name)
+    of_option = getattr(read("-c", str(pytester.path / "tox.ini"), f"{option}=runs"), name)
+    of_url = getattr(read(f"{option}=sqlite:///runs.db"), name)
+    found = [of_ini, of_option, of_url] if name == "history" else [*of_ini, *of_option, *of_url]
+    assert found == [str(pytester.path / "runs"), str(pytester.path / "below" / "runs"), "sqlite:///runs.db"]
+
+
+def test_no_history_is_kept_and_no_baseline_taken_where_that_is_said(read):
+    found = read("--tfmem-history=off", "--tfmem-baseline=off")
+    assert (found.history, found.baseline) == (None, ("off",))
+
+
+def test_several_baselines_stand_with_commas_between(read, pytester):
+    assert read("--tfmem-baseline=a.jsonl, b").baseline == (str(pytester.path / "a.jsonl"), str(pytester.path / "b"))
+
+
+def test_a_folder_for_history_that_is_a_file_is_refused(read, pytester):
+    (pytester.path / "runs").write_text("")
+    with pytest.raises(TfmemError) as raised:
+        read("--tfmem-history=runs")
+    assert str(raised.value) == "--tfmem-history: runs is not a folder; name a folder"
+
+
+def test_budgets_are_not_changed_in_ci(read, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(TfmemError, match=r"^--tfmem-update: budgets are not changed in CI"):
+        read("--tfmem-update=raise")
+    assert read().update == frozenset()
 
 
 def test_budgets_yaml_in_the_root_directory_is_taken_if_it_is_there(read, pytester):

@@ -11,7 +11,7 @@ from pytest_tfmem.isolate.fitness import why_no_forkserver
 from pytest_tfmem.measure.host import linux_version, peak_error_bytes, read_marks, reset_peak
 from pytest_tfmem.measure.oom import oom_kills
 from pytest_tfmem.measure.sampler import lists_children
-from pytest_tfmem.settings import START_METHODS
+from pytest_tfmem.settings.options import START_METHODS
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:

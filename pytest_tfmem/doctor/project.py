@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.doctor.diagnosis import Check
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.settings import DEFAULT_BUDGETS
+from pytest_tfmem.settings.options import DEFAULT_BUDGETS
 
 if TYPE_CHECKING:
     from pathlib import Path

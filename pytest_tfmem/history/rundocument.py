@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 SCHEMA = "tfmem.run/1"
 
 
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a suite a session ran: number `index` of `count`, counted from 1."""
+
+    index: Annotated[int, msgspec.Meta(ge=1)]
+    count: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """The tests that a session was to run, measured or not: how many, and the SHA-256 of their sorted ids."""
+
+    count: int
+    sha256: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One pytest session. `started_at` is in UTC; what could not be told of its origin is absent."""
 
@@ -35,6 +49,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dirty: bool | None = None
     ci: str | None = None
     ci_link: str | None = None
+    shard: Shard | None = None
+    collected: Collected | None = None
 
 
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):

@@ -50,6 +50,9 @@ _NEUTRAL: dict[str, Any] = {
     "log_file_mode": "a",  # the session has begun that file
     # this plugin's own
     "tfmem_json": None,
+    "tfmem_history": None,
+    "tfmem_baseline": None,
+    "tfmem_update": None,
 }
 
 # Plugins that keep books about the whole session, by the names under which they are registered.

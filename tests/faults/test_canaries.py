@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_tfmem.settings import START_METHODS
+from pytest_tfmem.settings.options import START_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

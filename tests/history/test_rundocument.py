@@ -165,6 +165,7 @@ def test_a_document_has_the_layout_that_is_documented(tmp_path, document):
                 "phases": {"setup": {"seconds": 0.5, "rss_bytes": 1}},
                 "timeline": {"seconds": [0.0, 0.1], "rss_tree_bytes": [1, 2]},
                 "allocator": "",
+                "runtime": {},
                 "out_of_memory": "",
                 "waited_seconds": 0.0,
                 "died": "",

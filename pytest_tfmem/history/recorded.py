@@ -1,0 +1,30 @@
+"""A run as it was recorded: what any store takes and gives back."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_tfmem.figures import Measurement
+from pytest_tfmem.history.environment import Environment
+from pytest_tfmem.history.rundocument import Run
+
+
+class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="footer", tag="tfmem.end/1"):
+    """The end of a run. `exit_status` is pytest's; `tests` how many lines with a test stand above."""
+
+    duration_seconds: float
+    exit_status: int
+    tests: int
+
+
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One pytest session: its run, its environment, and its tests in the order in which they ended.
+
+    Of a test that was run again, the last attempt alone. `footer` is None where the session did not come to its end,
+    or what was recorded of it is cut off.
+    """
+
+    run: Run
+    environment: Environment
+    tests: list[Measurement]
+    footer: Footer | None = None

@@ -1,0 +1,91 @@
+"""A series: the readings of one figure of one test, under the same conditions, over runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_tfmem.figures import GPU_FIGURES, Exactness, Reading, each
+from pytest_tfmem.history.conditions import Conditions, conditions, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.history.recorded import RecordedRun
+
+
+class SeriesKey(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Which series. `gpu`: the place of the GPU among the visible devices, 0 for what is not per GPU.
+
+    `conditions` is the fingerprint of the conditions (`history.conditions`).
+    """
+
+    nodeid: str
+    figure: str
+    gpu: int = 0
+    conditions: str
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of a series, and the run that it is from. `started_at` is the run's, in UTC."""
+
+    run_id: str
+    started_at: dt.datetime
+    bytes: int
+    exactness: Exactness
+    error_bytes: int | None = None
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Series with their points, the oldest first: at most one for each run. `conditions` has them by fingerprint."""
+
+    points: dict[SeriesKey, list[Point]] = {}
+    conditions: dict[str, Conditions] = {}
+
+
+def counts(measurement: Measurement) -> bool:
+    """Whether the readings of this test say what its code needs: not if it failed, was cut short or ran unmeasured."""
+    return measurement.outcome == "passed" and not measurement.died and not measurement.unmeasured
+
+
+def history_of(runs: Iterator[RecordedRun] | list[RecordedRun]) -> History:
+    """The series of these runs, which are put in the order of their start."""
+    points: dict[SeriesKey, list[Point]] = {}
+    known: dict[str, Conditions] = {}
+    for run in sorted(runs, key=lambda one: (one.run.started_at, one.run.id)):
+        for measurement in run.tests:
+            if not counts(measurement):
+                continue
+            on = conditions(run.environment, measurement)
+            name = fingerprint(on)
+            known[name] = on
+            for figure, gpu, reading in _readings(measurement):
+                key = SeriesKey(nodeid=measurement.nodeid, figure=figure, gpu=gpu, conditions=name)
+                points.setdefault(key, []).append(_point(run, reading))
+    return History(points=points, conditions=known)
+
+
+def _readings(measurement: Measurement) -> Iterator[tuple[str, int, Reading]]:
+    for figure, readings in measurement.readings.items():
+        for place, one in enumerate(each(readings)):
+            if isinstance(one, Reading):
+                yield figure, place if figure in GPU_FIGURES else 0, one
+
+
+def _point(run: RecordedRun, reading: Reading) -> Point:
+    return Point(
+        run_id=run.run.id,
+        started_at=run.run.started_at,
+        commit=run.run.commit,
+        branch=run.run.branch,
+        dirty=run.run.dirty,
+        bytes=reading.bytes,
+        exactness=reading.exactness,
+        error_bytes=reading.error_bytes,
+    )

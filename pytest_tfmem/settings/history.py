@@ -1,0 +1,70 @@
+"""The settings about earlier runs: where they are kept, which count, and what may be changed by them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.settings.options import DEFAULT_HISTORY, OFF, UPDATES, given, given_by
+
+if TYPE_CHECKING:
+    import pytest
+
+_SHARD = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
+
+
+def read_history(config: pytest.Config) -> str | None:
+    named = given(config, "tfmem_history")
+    if named == OFF:
+        return None
+    if not named:
+        return str(config.rootpath / DEFAULT_HISTORY)
+    location = _location(config, "tfmem_history", str(named))
+    if "://" not in location and Path(location).exists() and not Path(location).is_dir():
+        place = given_by(config, "tfmem_history")
+        raise TfmemError(f"{one_line(str(named))} is not a folder", where=place, hint="name a folder")
+    return location
+
+
+def read_baseline(config: pytest.Config) -> tuple[str, ...]:
+    named = given(config, "tfmem_baseline")
+    parts = [part.strip() for part in str(named or "").split(",")]
+    return tuple(OFF if part == OFF else _location(config, "tfmem_baseline", part) for part in parts if part)
+
+
+def _location(config: pytest.Config, name: str, written: str) -> str:
+    """A URL as it is; a path made absolute, from where it was written."""
+    if "://" in written:
+        return written
+    if config.getoption(name, None) is not None:
+        return str(Path(config.invocation_params.dir, written))
+    return str(Path(config.inipath.parent if config.inipath else config.rootpath, written))
+
+
+def read_update(config: pytest.Config) -> frozenset[str]:
+    named = str(given(config, "tfmem_update") or "")
+    words = frozenset(word.strip() for word in named.split(",") if word.strip())
+    place = given_by(config, "tfmem_update")
+    if wrong := sorted(words.difference(UPDATES)):
+        hint = f"choose some of {', '.join(UPDATES)}"
+        raise TfmemError(f"{one_line(repr(wrong[0]), most=60)} is not a choice", where=place, hint=hint)
+    if words == {"preview"}:
+        raise TfmemError("there is nothing to preview", where=place, hint=f"name some of {', '.join(UPDATES[:-1])}")
+    if words - {"preview"} and os.environ.get("CI"):
+        hint = "run it where you can look at the difference, and commit that"
+        raise TfmemError("budgets are not changed in CI (the variable CI is set)", where=place, hint=hint)
+    return words
+
+
+def read_shard(config: pytest.Config) -> tuple[int, int] | None:
+    named = given(config, "tfmem_shard")
+    if not named:
+        return None
+    match = _SHARD.fullmatch(str(named).strip())
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        shown = one_line(repr(named), most=60)
+        raise TfmemError(f"{shown} is not a shard", where=given_by(config, "tfmem_shard"), hint="write such as 2/4")
+    return int(match[1]), int(match[2])
