@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.channel import Channel
 from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.isolate.runtime import apply_before_import
@@ -25,7 +26,7 @@ def main(address: str, parent: int) -> NoReturn:
     `parent` is the controller's process id: this process does not outlive it.
     """
     die_with(parent)
-    channel = wire.Channel(connect(address))
+    channel = Channel(connect(address))
     start = channel.receive()
     assert isinstance(start, wire.Start)  # noqa: S101  the controller's first message is ours to trust
     sys.argv[:] = map(os.fsdecode, start.argv)
@@ -44,7 +45,7 @@ def main(address: str, parent: int) -> NoReturn:
     sys.exit(0)
 
 
-def run_pytest(start: wire.Start, channel: wire.Channel, devices: ChildDevices) -> None:
+def run_pytest(start: wire.Start, channel: Channel, devices: ChildDevices) -> None:
     """Run pytest itself on the test's file, with the plugin that picks the test and reports to the controller."""
     import pytest  # noqa: PLC0415  after the runtime is set
 

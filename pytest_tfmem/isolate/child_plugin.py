@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable, Generator
 
+    from pytest_tfmem.isolate.channel import Channel
     from pytest_tfmem.isolate.child_devices import ChildDevices
 
 PLUGIN_NAME = "tfmem-child"
@@ -31,7 +32,7 @@ class ChildPlugin:
 
     __name__ = PLUGIN_NAME  # by which pytest registers it, and the main plugin knows that it is in a child
 
-    def __init__(self, start: wire.Start, channel: wire.Channel, devices: ChildDevices) -> None:
+    def __init__(self, start: wire.Start, channel: Channel, devices: ChildDevices) -> None:
         self._start = start
         self._channel = channel
         self._devices = devices

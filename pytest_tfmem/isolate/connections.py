@@ -11,8 +11,10 @@ from pytest_tfmem.isolate.process import seconds_left
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_tfmem.isolate.channel import ControlChannel
 
-def arrived(channel: wire.ControlChannel) -> list[wire.Message]:
+
+def arrived(channel: ControlChannel) -> list[wire.Message]:
     """Every message that has arrived whole. What is no message ends the connection."""
     messages: list[wire.Message] = []
     try:
@@ -25,7 +27,7 @@ def arrived(channel: wire.ControlChannel) -> list[wire.Message]:
     return messages
 
 
-def wait_for(channels: Sequence[wire.ControlChannel], deadline: float | None) -> bool:
+def wait_for(channels: Sequence[ControlChannel], deadline: float | None) -> bool:
     """Wait until something arrives on one of them, or one ends; False if the time is up before."""
     open_ones = [channel for channel in channels if not channel.ended]
     if not open_ones:
@@ -33,7 +35,7 @@ def wait_for(channels: Sequence[wire.ControlChannel], deadline: float | None) ->
     return is_readable(open_ones, None if deadline is None else max(0.0, seconds_left(deadline)))
 
 
-def is_readable(files: Sequence[wire.ControlChannel | int], seconds: float | None) -> bool:
+def is_readable(files: Sequence[ControlChannel | int], seconds: float | None) -> bool:
     """Wait until one of them can be read, or has ended; False if none could in that time."""
     poll = select.poll()  # select() knows no descriptor from 1024 on
     for file in files:

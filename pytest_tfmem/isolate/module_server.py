@@ -15,6 +15,7 @@ import pytest
 
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import afresh, frameworks, identity, reports, resume, wire
+from pytest_tfmem.isolate.channel import Channel, ControlChannel
 from pytest_tfmem.isolate.child import die_with
 from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.child_plugin import ChildPlugin, packed_stop
@@ -48,7 +49,7 @@ def serve_file(
     os.close(errors)
     populate(ranges)
     _take_over(order)
-    control = wire.ControlChannel(socket.socket(fileno=connection))
+    control = ControlChannel(socket.socket(fileno=connection))
     try:
         apply_before_import(order.start.runtime)
         plugin = FilePlugin(order, control, name)
@@ -79,7 +80,7 @@ def _take_over(order: wire.Serve) -> None:
 class FilePlugin(ChildPlugin):
     """Hooks of a module server and of what it forks: one session, collected once, in which each fork runs one test."""
 
-    def __init__(self, order: wire.Serve, control: wire.ControlChannel, name: str) -> None:
+    def __init__(self, order: wire.Serve, control: ControlChannel, name: str) -> None:
         super().__init__(order.start, control, ChildDevices(order.start))
         self._order = order
         self._control = control
@@ -171,7 +172,7 @@ class FilePlugin(ChildPlugin):
         gc.unfreeze()
         resume.configure_again(session.config, "faulthandler")
         resume.start_capturing(session.config)
-        self._channel = wire.Channel(socket.socket(fileno=connection))
+        self._channel = Channel(socket.socket(fileno=connection))
         populate(ranges)
         self._run_one_test(session)
         afresh.end(files, self._writers)

@@ -14,6 +14,8 @@ from pytest_tfmem.isolate import wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_tfmem.isolate.channel import ControlChannel
+
 _KILLED_SECONDS = 1.0  # most that the end of a killed process is waited for: one in a device's hands may not end
 _LOOK_SECONDS = 0.002
 
@@ -25,7 +27,7 @@ class Nursery:
     children.
     """
 
-    def __init__(self, control: wire.ControlChannel) -> None:
+    def __init__(self, control: ControlChannel) -> None:
         self._control = control
         self._forked: dict[int, int] = {}  # process ids by their descriptors
         self._poll = select.poll()

@@ -13,6 +13,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING
 
 from pytest_tfmem.isolate import death, wire
+from pytest_tfmem.isolate.channel import Channel, ControlChannel
 from pytest_tfmem.isolate.connections import arrived, wait_for
 from pytest_tfmem.isolate.forked import ForkedProcess
 from pytest_tfmem.isolate.process import seconds_left
@@ -70,7 +71,7 @@ class Server:
             output=subprocess.DEVNULL,
             more=[json.dumps(preload)],
         )
-        self.channel = wire.ControlChannel(connected)
+        self.channel = ControlChannel(connected)
 
     @property
     def is_over(self) -> bool:
@@ -125,7 +126,7 @@ class ModuleServer:
         self._children: dict[int, ForkedProcess] = {}
         self._output = _output(order.shows_output)
         ours, theirs = socket.socketpair()
-        self.channel = wire.ControlChannel(ours)
+        self.channel = ControlChannel(ours)
         with theirs:
             server.serve(
                 self,
@@ -186,7 +187,7 @@ class ModuleServer:
                 output.close()
             raise
         process = ForkedProcess(self)
-        self._spare = Started(process, wire.Channel(ours), output, "forkserver")
+        self._spare = Started(process, Channel(ours), output, "forkserver")
         with theirs, contextlib.suppress(OSError):  # it is gone, which the wait for the child finds out
             self.channel.send(wire.Fork(), [theirs.fileno(), *_streams(output)])
         self._asked.append(process)

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.isolate import afresh, wire
+from pytest_tfmem.isolate.channel import ControlChannel
 from pytest_tfmem.isolate.child import connect, die_with
 from pytest_tfmem.isolate.fitness import why_not_to_fork
 from pytest_tfmem.isolate.module_server import serve_file
@@ -36,7 +37,7 @@ def main(address: str, parent: int, preload: Sequence[str]) -> NoReturn:
     die_with(parent)
     name = afresh.call_itself("tfmem-server")
     afresh.adopt_orphans()
-    control = wire.ControlChannel(connect(address))
+    control = ControlChannel(connect(address))
     unfit = _import_ahead(preload) or _unfit(preload)
     gc.collect()
     # What is here now outlives every fork: to look through it again in each would copy its pages.

@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import IO, TYPE_CHECKING, Self
 
-from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.channel import Channel
 from pytest_tfmem.isolate.process import ChildProcess
 from pytest_tfmem.isolate.started import TOKEN_VARIABLE, Started
 
@@ -42,7 +42,7 @@ def spawn(
         process, connected = launch(
             _BOOTSTRAP, environment=environment, directory=directory, search_path=search_path, output=output
         )
-        return Started(process, wire.Channel(connected), output, "spawn")
+        return Started(process, Channel(connected), output, "spawn")
     except BaseException:
         if output is not None:
             output.close()

@@ -7,7 +7,7 @@ import stat
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from pytest_tfmem.isolate import wire
+    from pytest_tfmem.isolate.channel import Channel
 
 TOKEN_VARIABLE = "PYTEST_TFMEM_TOKEN"  # noqa: S105  a mark on our own processes, not a secret
 _MOST_TAIL_BYTES = 1 << 16
@@ -43,7 +43,7 @@ class Started:
     def __init__(
         self,
         process: Process,
-        channel: wire.Channel,
+        channel: Channel,
         output: IO[bytes] | None,
         method: StartMethod,
     ) -> None:

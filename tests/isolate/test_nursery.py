@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.channel import ControlChannel
 from pytest_tfmem.isolate.fitness import why_no_forkserver
 
 pytestmark = pytest.mark.skipif(why_no_forkserver() != "", reason=why_no_forkserver() or "it can")
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(why_no_forkserver() != "", reason=why_no_forkser
 SERVER = """
 import os, signal, socket, sys
 from pytest_tfmem.isolate import afresh, wire
+from pytest_tfmem.isolate.channel import ControlChannel
 from pytest_tfmem.isolate.child import connect
 from pytest_tfmem.isolate.nursery import Nursery
 
@@ -43,7 +45,7 @@ def daemon(name):
     os.wait()
 
 afresh.adopt_orphans()
-control = wire.ControlChannel(connect(sys.argv[1]))
+control = ControlChannel(connect(sys.argv[1]))
 nursery = Nursery(control)
 while (order := nursery.next_order()) is not None:
     if order.breach in {"kill_all", "wait_for_all"}:
@@ -67,7 +69,7 @@ class Server:
         self._listener.settimeout(SECONDS)
         ours, theirs = socket.socketpair()
         ours.settimeout(SECONDS)
-        self.control = wire.ControlChannel(ours)
+        self.control = ControlChannel(ours)
         self._met = {}
         with theirs:
             command = [sys.executable, "-c", SERVER, f"fd:{theirs.fileno()}"]

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pytest_tfmem.allocators import ALLOCATORS
 from pytest_tfmem.figures import PHASES, Marks, PhaseMarks
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.channel import MOST_BYTES, Channel, ControlChannel
 from pytest_tfmem.isolate.runtime import Runtime
-from pytest_tfmem.isolate.wire import Channel, ControlChannel, WireError, decode, encode
+from pytest_tfmem.isolate.wire import WireError, decode, encode
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 sizes = st.integers(0, 1 << 62)
@@ -208,7 +209,7 @@ def test_a_connection_that_is_reset_is_at_its_end():
 
 def test_a_length_beyond_what_a_message_may_have_is_refused_before_it_is_awaited(connected):
     channel, theirs = connected
-    theirs.sendall((wire.MOST_BYTES + 1).to_bytes(8))
+    theirs.sendall((MOST_BYTES + 1).to_bytes(8))
     channel.take_in()
     with pytest.raises(WireError) as refused:
         channel.next_message()
@@ -217,7 +218,7 @@ def test_a_length_beyond_what_a_message_may_have_is_refused_before_it_is_awaited
 
 def test_the_longest_message_is_awaited(connected):
     channel, theirs = connected
-    theirs.sendall(wire.MOST_BYTES.to_bytes(8))
+    theirs.sendall(MOST_BYTES.to_bytes(8))
     channel.take_in()
     assert channel.next_message() is None
 
