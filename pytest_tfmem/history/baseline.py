@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
+
+from pytest_tfmem.history.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.history.rundocument import Run
     from pytest_tfmem.history.store import RunInfo
-
-_GIT_SECONDS = 20.0
 
 
 def earlier(infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | None) -> list[str]:
@@ -26,10 +25,10 @@ def earlier(infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | 
 
 def ancestors_of(directory: Path, commit: str) -> frozenset[str] | None:
     """The commits that this one came from, itself included; None where git does not know all of them."""
-    shallow = _git(directory, "rev-parse", "--is-shallow-repository")
+    shallow = git(directory, "rev-parse", "--is-shallow-repository")
     if shallow is None or shallow.strip() != "false":
         return None
-    commits = _git(directory, "rev-list", commit)
+    commits = git(directory, "rev-list", commit)
     return None if commits is None else frozenset(commits.split())
 
 
@@ -41,17 +40,3 @@ def _counts(info: RunInfo, current: Run, ancestors: frozenset[str] | None) -> bo
     if info.commit == current.commit:
         return bool(current.dirty)
     return ancestors is None or info.commit in ancestors
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603  a commit's id and our own words, and no shell
-            ["git", "--no-optional-locks", "-C", str(directory), *arguments],  # noqa: S607  whichever git the user has
-            capture_output=True,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_GIT_SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace")
