@@ -19,9 +19,16 @@ _INTERNAL = "INTERNALERROR> "
 _CONFTEST = "ImportError while loading conftest"  # of whatever an import of it raises
 
 
-def command(arguments: Sequence[str]) -> list[str]:
-    """The command that runs pytest with these arguments."""
-    return [sys.executable, "-P", "-c", _RUN, json.dumps(sys.path), *arguments]
+def command(
+    arguments: Sequence[str], *, python: str = sys.executable, search_path: Sequence[str] | None = None
+) -> list[str]:
+    """The command that runs pytest with these arguments.
+
+    Modules are found on `search_path`, by default where we find them; another interpreter finds them in its own way.
+    """
+    if python != sys.executable:
+        return [python, "-P", "-m", "pytest", *arguments]
+    return [python, "-P", "-c", _RUN, json.dumps(list(sys.path if search_path is None else search_path)), *arguments]
 
 
 def reason(ended: subprocess.CompletedProcess[bytes]) -> str:
