@@ -66,4 +66,5 @@ def _info(run: RecordedRun) -> RunInfo:
         branch=run.run.branch,
         dirty=run.run.dirty,
         complete=run.footer is not None,
+        tests=len(run.tests),
     )

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run without its tests. `started_at` is in UTC; `complete`: it came to its end."""
+    """What is known of a run without its tests. `started_at` is in UTC; `complete`: it came to its end.
+
+    `tests` is how many it measured.
+    """
 
     id: str
     started_at: dt.datetime
@@ -24,6 +27,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None = None
     dirty: bool | None = None
     complete: bool = True
+    tests: int = 0
 
 
 class Store(Protocol):
@@ -58,14 +62,15 @@ def is_url(location: str) -> bool:
 
 
 def open_store(location: str, *, root: Path) -> Store:
-    """The store at a location: a URL of a database, a run file, or a folder of them. Paths are relative to `root`.
+    """The store at a location: a URL of a database, a run file, or a folder of them. Paths are relative to `root`,
+    those in a URL of SQLite too.
 
     Raises TfmemError if there is no such store, or if what it needs is not installed.
     """
     if is_url(location):
         from pytest_tfmem.history.sql import open_database  # noqa: PLC0415  only where there is a database
 
-        return open_database(location)
+        return open_database(location, root=root)
     from pytest_tfmem.history.folder import FolderStore  # noqa: PLC0415
 
     return FolderStore(root / location)
