@@ -1,0 +1,61 @@
+"""How much of a change does not count, and which figures are held against earlier runs at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.budgets.model import Tolerance
+from pytest_tfmem.figures import DEVICE_FIGURES
+
+if TYPE_CHECKING:
+    from pytest_tfmem.figures import Exactness
+
+_MIB = 1 << 20
+
+# What a program asks of an allocator that counts exactly is a function of the program.
+_REPEATED = Tolerance(bytes=64 << 10)
+_DEVICE = Tolerance(fraction=0.02, bytes=2 * _MIB)
+_HOST = Tolerance(fraction=0.01, bytes=_MIB)
+
+_GATED = frozenset({"rss_anon", "gpu", "gpu_tensors", "cpu_tensors"})
+_OF_THE_PROGRAM = frozenset({"gpu", "gpu_tensors", "cpu_tensors"})
+
+
+def is_gated(figure: str, exactness: Exactness, *, limited: bool) -> bool:
+    """Whether a reading of this figure is held against earlier ones. `limited`: the test has a limit on it.
+
+    By default those that say what the code needs: anonymous memory, and what it asked of an allocator. Resident sets
+    move with what files the machine has cached, and what is reserved of a device with the history of its pool; they
+    are gated where somebody has set a limit. What was sampled is never gated: a sample may miss any part of a peak.
+    """
+    return exactness != "sampled" and (limited or figure in _GATED)
+
+
+def is_repeatable(figure: str, exactness: Exactness) -> bool:
+    """Whether the same program reads the same to the byte: an exact count of what it asked an allocator for.
+
+    An exact count of what was reserved is not: pools grow by what was free before.
+    """
+    return exactness == "exact" and figure in _OF_THE_PROGRAM
+
+
+def tolerance_for(figure: str, exactness: Exactness, *, of_file: Tolerance | None) -> Tolerance:
+    """The tolerance that the budgets file gives, else the usual one of such a figure.
+
+    Counts that repeat to the byte: 64 KiB, for a scratch buffer more or less; with 20 runs of one training the most
+    seen without a cause was 4 KiB. Other figures of a device: 2 % and 2 MiB, as BFC charges whole chunks and pools
+    grow by 2 MiB at the least. Host memory: 1 % and 1 MiB, which is what a high-water mark moves by between two
+    builds of one library; of a small test that is its noise, of a large one the least step that is worth a look.
+
+    A tolerance says which changes matter. How far a series moves by itself is learned from its history.
+    """
+    if of_file is not None:
+        return of_file
+    if is_repeatable(figure, exactness):
+        return _REPEATED
+    return _DEVICE if figure in DEVICE_FIGURES else _HOST
+
+
+def floor_bytes(tolerance: Tolerance, before_bytes: int) -> int:
+    """A change counts if it is more than this: the fraction of what was before, or the bytes if they are more."""
+    return max(int(tolerance.fraction * before_bytes), tolerance.bytes)
