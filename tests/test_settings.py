@@ -35,6 +35,7 @@ _BAD = [
     ("--tfmem-json", "no/such/folder/run.json", "no/such/folder/run.json is in a folder that does not exist"),
     ("--tfmem-json", ".", ". is a folder; name a file"),
     ("--tfmem-shard", "3/2", "'3/2' is not a shard; write such as 2/4"),
+    ("--tfmem-baseline", "gone.jsonl", "gone.jsonl does not exist; name run files, folders or databases"),
     ("--tfmem-shard", "2 of 4", "is not a shard"),
     ("--tfmem-update", "raise,lower", "'lower' is not a choice; choose some of create, raise, trim, prune, preview"),
     ("--tfmem-update", "preview", "there is nothing to preview; name some of create, raise, trim, prune"),
@@ -142,6 +143,8 @@ def test_a_folder_for_locks_that_is_a_file_is_refused(read, pytester):
 @pytest.mark.parametrize(("option", "name"), [("--tfmem-history", "history"), ("--tfmem-baseline", "baseline")])
 def test_a_place_of_earlier_runs_is_a_path_from_where_it_is_written_or_a_url(read, pytester, monkeypatch, option, name):
     monkeypatch.chdir(pytester.mkdir("below"))
+    pytester.mkdir("runs")
+    pytester.mkdir("below/runs")
     ini = f"{_ini_key(option)} = runs"
     of_ini = getattr(read("-c", str(pytester.path / "tox.ini"), ini=ini), name)
     of_option = getattr(read("-c", str(pytester.path / "tox.ini"), f"{option}=runs"), name)
@@ -156,6 +159,8 @@ def test_no_history_is_kept_and_no_baseline_taken_where_that_is_said(read):
 
 
 def test_several_baselines_stand_with_commas_between(read, pytester):
+    (pytester.path / "a.jsonl").touch()
+    pytester.mkdir("b")
     assert read("--tfmem-baseline=a.jsonl, b").baseline == (str(pytester.path / "a.jsonl"), str(pytester.path / "b"))
 
 

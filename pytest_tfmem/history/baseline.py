@@ -2,16 +2,87 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.history.git import git
+from pytest_tfmem.history.series import History
+from pytest_tfmem.history.store import is_url, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from pytest_tfmem.history.rundocument import Run
-    from pytest_tfmem.history.store import RunInfo
+    from pytest_tfmem.history.series import Point, SeriesKey
+    from pytest_tfmem.history.store import RunInfo, Store
+
+MOST_RUNS = 50  # more say little more of a series' noise, and an old one is of code that is long gone
+_LOOKED_THROUGH = 1000  # of the latest runs of a store, which may be every branch's
+_MOST_COMMITS = 20_000  # of those that a commit came from: the last fifty runs are not of older ones
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is held against: the series of `runs` earlier runs.
+
+    `unread` says of each location that could not be read why, in one line; `empty` names those that hold no run.
+    """
+
+    history: History = History()
+    runs: int = 0
+    unread: list[str] = []
+    empty: list[str] = []
+
+
+def load_baseline(
+    locations: Sequence[str], current: Run, *, root: Path, named: bool, nodeids: Collection[str] | None = None
+) -> Earlier:
+    """The runs at these locations that count for `current`: of each location the last `MOST_RUNS`.
+
+    `named`: the user has said that these are to be held against. Then the runs of a file or a folder count whatever
+    they are of, all but `current` itself; those of a database are everyone's, and count as those of a history do, by
+    `earlier`. With `nodeids`, the series of these tests alone. Raises nothing for what cannot be read.
+    """
+    found = [_Location(location, current, root, named).load(nodeids) for location in locations]
+    return Earlier(
+        history=_joined([one.history for one in found]),
+        runs=sum(one.runs for one in found),
+        unread=[text for one in found for text in one.unread],
+        empty=[text for one in found for text in one.empty],
+    )
+
+
+class _Location:
+    def __init__(self, location: str, current: Run, root: Path, named: bool) -> None:
+        self._location = location
+        self._current = current
+        self._root = root
+        self._named = named
+
+    def load(self, nodeids: Collection[str] | None) -> Earlier:
+        if not (self._named or is_url(self._location) or (self._root / self._location).exists()):
+            return Earlier()  # nothing was ever recorded
+        try:
+            with closing(open_store(self._location, root=self._root)) as store:
+                return self._load(store, nodeids)
+        except TfmemError as error:
+            return Earlier(unread=[str(error)])
+
+    def _load(self, store: Store, nodeids: Collection[str] | None) -> Earlier:
+        ids = self._counting(store.infos(last=_LOOKED_THROUGH))[-MOST_RUNS:]
+        if not ids:
+            return Earlier(empty=[store.shown])
+        return Earlier(history=store.history(ids, nodeids=nodeids), runs=len(ids))
+
+    def _counting(self, infos: Sequence[RunInfo]) -> list[str]:
+        if self._named and not is_url(self._location):
+            return [info.id for info in infos if info.id != self._current.id]
+        known = any(info.commit for info in infos)
+        commit = self._current.commit
+        return earlier(infos, self._current, ancestors_of(self._root, commit) if commit and known else None)
 
 
 def earlier(infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | None) -> list[str]:
@@ -24,11 +95,14 @@ def earlier(infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | 
 
 
 def ancestors_of(directory: Path, commit: str) -> frozenset[str] | None:
-    """The commits that this one came from, itself included; None where git does not know all of them."""
+    """The commits that this one came from, itself included; None where git does not know all of them.
+
+    Of a very long history the latest alone.
+    """
     shallow = git(directory, "rev-parse", "--is-shallow-repository")
     if shallow is None or shallow.strip() != "false":
         return None
-    commits = git(directory, "rev-list", commit)
+    commits = git(directory, "rev-list", f"--max-count={_MOST_COMMITS}", commit, "--")
     return None if commits is None else frozenset(commits.split())
 
 
@@ -40,3 +114,19 @@ def _counts(info: RunInfo, current: Run, ancestors: frozenset[str] | None) -> bo
     if info.commit == current.commit:
         return bool(current.dirty)
     return ancestors is None or info.commit in ancestors
+
+
+def _joined(histories: Sequence[History]) -> History:
+    """One history of several, with each run once."""
+    if len(histories) == 1:
+        return histories[0]
+    points: dict[SeriesKey, dict[str, Point]] = {}
+    for history in histories:
+        for key, ones in history.points.items():
+            points.setdefault(key, {}).update({one.run_id: one for one in ones})
+    return History(
+        points={
+            key: sorted(ones.values(), key=lambda one: (one.started_at, one.run_id)) for key, ones in points.items()
+        },
+        conditions={name: on for history in histories for name, on in history.conditions.items()},
+    )

@@ -32,7 +32,16 @@ def read_history(config: pytest.Config) -> str | None:
 def read_baseline(config: pytest.Config) -> tuple[str, ...]:
     named = given(config, "tfmem_baseline")
     parts = [part.strip() for part in str(named or "").split(",")]
-    return tuple(OFF if part == OFF else _location(config, "tfmem_baseline", part) for part in parts if part)
+    return tuple(OFF if part == OFF else _baseline(config, part) for part in parts if part)
+
+
+def _baseline(config: pytest.Config, written: str) -> str:
+    location = _location(config, "tfmem_baseline", written)
+    # Not in a worker of pytest-xdist, which may run on another machine: its controller has looked.
+    if "://" not in location and not hasattr(config, "workerinput") and not Path(location).exists():
+        place, hint = given_by(config, "tfmem_baseline"), "name run files, folders or databases"
+        raise TfmemError(f"{one_line(written)} does not exist", where=place, hint=hint)
+    return location
 
 
 def _location(config: pytest.Config, name: str, written: str) -> str:
