@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
 from pytest_tfmem.report.judged import MARKUP, STANDINGS
-from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle
+from pytest_tfmem.report.layout import GAP, Line
 from pytest_tfmem.report.remarks import remark_lines
+from pytest_tfmem.report.rows import Row, table_of_tests
 from pytest_tfmem.report.sizes import format_pairs, format_share
 
 if TYPE_CHECKING:
@@ -17,9 +15,8 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.report.judged import Judged, Standing
 
-_COLUMNS = ("figure", "limit", "reading", "of limit", "exactness")
-_STATUS = 6 + len(GAP)  # cells of the longest standing of a row, "waived"
-_ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
+_COLUMNS: tuple[str, ...] = ("figure", "limit", "reading", "of limit", "exactness")
+_STANDING = 6  # cells of the longest standing of a row, "waived"
 _PASSED: tuple[Standing, ...] = ("over", "warn", "xfail")
 _MOST_ROWS = 10  # of those that do not fail a test
 
@@ -64,19 +61,16 @@ def _worst_first(judged: Sequence[Judged], standings: Sequence[Standing]) -> lis
     return sorted(found, key=rank)
 
 
-def _table(rows: Sequence[Judged], width: int) -> list[Line]:
-    if not rows:
-        return []
-    columns, sides = [_COLUMNS, *_cells(rows)], "<>>><"
-    if any(row.device for row in rows):
-        gpus = ["on", *(row.device for row in rows)]
-        columns, sides = [(*cells, gpu) for cells, gpu in zip(columns, gpus, strict=True)], sides + "<"
-    head, *figures = align(columns, sides)
-    room = width - _STATUS - len(GAP) - max(map(cell_len, [head, *figures]))
-    longest = max(cell_len(plain(row.nodeid)) for row in rows)
-    if longest <= room or room >= _ROOM_FOR_IDS:
-        return _beside(rows, head, figures, min(max(longest, len("test")), room))
-    return _stacked(rows, head, figures, width)
+def _table(judged: Sequence[Judged], width: int) -> list[Line]:
+    cells, columns, sides = _cells(judged), _COLUMNS, "<>>><"
+    if any(limit.device for limit in judged):
+        cells = [(*row, limit.device) for row, limit in zip(cells, judged, strict=True)]
+        columns, sides = (*_COLUMNS, "on"), sides + "<"
+    rows = [
+        Row(standing=limit.standing, nodeid=limit.nodeid, cells=row, markup=MARKUP[limit.standing])
+        for limit, row in zip(judged, cells, strict=True)
+    ]
+    return table_of_tests(rows, columns=columns, sides=sides, width=width, standing=_STANDING)
 
 
 def _cells(rows: Sequence[Judged]) -> list[tuple[str, ...]]:
@@ -88,25 +82,6 @@ def _cells(rows: Sequence[Judged]) -> list[tuple[str, ...]]:
     ]
 
 
-def _beside(rows: Sequence[Judged], head: str, figures: Sequence[str], room: int) -> list[Line]:
-    lines = [Line(f"{'':{_STATUS}}{pad('test', room)}{GAP}{head}", {"bold": True})]
-    for row, text in zip(rows, figures, strict=True):
-        name = pad(shorten_middle(plain(row.nodeid), room), room)
-        lines.append(Line(f"{row.standing:{_STATUS}}{name}{GAP}{text}", MARKUP[row.standing]))
-    return lines
-
-
-def _stacked(rows: Sequence[Judged], head: str, figures: Sequence[str], width: int) -> list[Line]:
-    lines = [Line(shorten_end(f"{'':{_STATUS}}{head}", width), {"bold": True})]
-    texts = iter(figures)
-    for (nodeid, standing), group in groupby(rows, key=lambda row: (row.nodeid, row.standing)):
-        name = shorten_middle(plain(nodeid), width - _STATUS)
-        lines.append(Line(f"{standing:{_STATUS}}{name}", MARKUP[standing]))
-        for _, text in zip(group, texts, strict=False):
-            lines.append(Line(shorten_end(f"{'':{_STATUS}}{text}", width), MARKUP[standing]))
-    return lines
-
-
 def _left_out(standing: Standing, rows: Sequence[Judged]) -> Iterator[Line]:
     if rows:
-        yield Line(f"{'':{_STATUS}}and {len(rows)} more {standing} (-v shows them)", MARKUP[standing])
+        yield Line(f"{'':{_STANDING}}{GAP}and {len(rows)} more {standing} (-v shows them)", MARKUP[standing])
