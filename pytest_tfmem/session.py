@@ -138,12 +138,16 @@ class TfmemSession:
         """Write the run document, if one is wanted. Raises OSError."""
         if self.settings.json is None:
             return
+        import os  # noqa: PLC0415
+
         from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only if one is wanted
+        from pytest_tfmem.history.origin import find_origin  # noqa: PLC0415
         from pytest_tfmem.history.rundocument import RunDocument, describe_run, write_run_document  # noqa: PLC0415
         from pytest_tfmem.measure.nvml import names_and_version  # noqa: PLC0415
 
         seconds = (dt.datetime.now(tz=dt.UTC) - self._began).total_seconds()
-        run = describe_run(self._config.rootpath, started_at=self._began, duration_seconds=seconds)
+        origin = find_origin(self._config.rootpath, os.environ)
+        run = describe_run(origin, started_at=self._began, duration_seconds=seconds)
         gpus, gpu_driver = names_and_version()
         environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
         write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))

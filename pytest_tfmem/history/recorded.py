@@ -10,11 +10,16 @@ from pytest_tfmem.history.rundocument import Run
 
 
 class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="footer", tag="tfmem.end/1"):
-    """The end of a run. `exit_status` is pytest's; `tests` how many lines with a test stand above."""
+    """The end of a run. `tests`: how many lines with a test stand above.
+
+    `exit_status` is pytest's, and `ended` how many of the tests that were to run came to an end, measured or not: None
+    where nobody has said, as in a run document.
+    """
 
     duration_seconds: float
-    exit_status: int
     tests: int
+    exit_status: int | None = None
+    ended: int | None = None
 
 
 class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):

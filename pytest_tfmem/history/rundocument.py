@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import re
 import secrets
-from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import compress
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.figures import Measurement, NotMeasured, Reading, Timeline, decode_reading
+from pytest_tfmem.figures import Measurement, NotMeasured, Reading, decode_reading
+from pytest_tfmem.history.encoding import encoded, finite, write_whole
 from pytest_tfmem.history.environment import Environment
-from pytest_tfmem.history.origin import find_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_tfmem.history.origin import Origin
+
 SCHEMA = "tfmem.run/1"
+_VERSION = 1
+_VERSIONED = re.compile(r"tfmem\.run/([0-9]{1,9})")
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +62,20 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
 
 
 def describe_run(
-    directory: Path, *, started_at: datetime, duration_seconds: float, environ: Mapping[str, str] = os.environ
+    origin: Origin,
+    *,
+    started_at: datetime,
+    duration_seconds: float | None = None,
+    shard: Shard | None = None,
+    collected: Collected | None = None,
 ) -> Run:
-    """A new run of the code in `directory`, with an id that no other run has. `started_at` must have a time zone."""
-    origin = find_origin(directory, environ)
+    """A new run of the code from `origin`, with an id that no other run has. `started_at` must have a time zone."""
     return Run(
         id=secrets.token_hex(16),
         started_at=started_at.astimezone(UTC),
         duration_seconds=duration_seconds,
+        shard=shard,
+        collected=collected,
         **msgspec.structs.asdict(origin),
     )
 
@@ -79,22 +85,7 @@ def write_run_document(path: Path, document: RunDocument) -> None:
 
     Text that is no Unicode is written with its code points escaped. Raises OSError, having removed what it made.
     """
-    content = _encode(document)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_bytes(content)  # what is /dev/stdout or a pipe is to be written to, not to be replaced by a file
-        return
-    # In the same directory: only there does os.replace replace at once.
-    temporary = path.with_name(f".tfmem-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, encoded(msgspec.structs.replace(document, tests=[finite(test) for test in document.tests])))
 
 
 def read_run_document(path: Path) -> RunDocument:
@@ -103,7 +94,7 @@ def read_run_document(path: Path) -> RunDocument:
     try:
         data = msgspec.json.decode(path.read_bytes())
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            raise _wrong_schema(data, where)
+            raise wrong_schema(data, where, kind="run document")
         return msgspec.convert(data, RunDocument, dec_hook=decode_reading)
     except OSError as fault:
         raise TfmemError(fault.strerror or "cannot be read", where=where) from fault
@@ -123,35 +114,18 @@ def run_schema() -> dict[str, Any]:
     return {"$schema": dialect, "title": SCHEMA, **document, "$defs": definitions}
 
 
-def _encode(document: RunDocument) -> bytes:
-    tests = [msgspec.structs.replace(test, timeline=_finite_points(test.timeline)) for test in document.tests]
-    return msgspec.json.encode(_writable(msgspec.to_builtins(msgspec.structs.replace(document, tests=tests)))) + b"\n"
-
-
-def _finite_points(timeline: Timeline | None) -> Timeline | None:
-    """The timeline without the points and checkpoints whose time JSON cannot hold."""
-    if timeline is None:
-        return None
-    kept = [isfinite(seconds) for seconds in timeline.seconds]
-    checkpoints = [checkpoint for checkpoint in timeline.checkpoints if isfinite(checkpoint.seconds)]
-    if all(kept):
-        return msgspec.structs.replace(timeline, checkpoints=checkpoints)
-    return Timeline(
-        seconds=list(compress(timeline.seconds, kept)),
-        rss_tree_bytes=list(compress(timeline.rss_tree_bytes, kept)),
-        gpus=[msgspec.structs.replace(gpu, bytes=list(compress(gpu.bytes, kept))) for gpu in timeline.gpus],
-        checkpoints=checkpoints,
-    )
-
-
-def _wrong_schema(data: object, where: str) -> TfmemError:
-    if not isinstance(data, dict) or "schema" not in data:
-        return TfmemError(f"is not a run document: it has no schema '{SCHEMA}'", where=where)
-    return TfmemError(
-        one_line(f"is not a run document: its schema is {data['schema']!r}"),
-        where=where,
-        hint=f"this version of pytest-tfmem reads '{SCHEMA}'",
-    )
+def wrong_schema(data: object, where: str, *, kind: str) -> TfmemError:
+    """The fault of what should be a `kind`, such as "run document", and has another schema or none."""
+    found = data.get("schema") if isinstance(data, dict) else None
+    match = _VERSIONED.fullmatch(found) if isinstance(found, str) else None
+    if match is None:
+        has = "it has no schema" if found is None else f"its schema is {found!r}, not"
+        return TfmemError(one_line(f"is not a {kind}: {has} '{SCHEMA}'"), where=where)
+    if int(match[1]) > _VERSION:
+        what = f"was written by a newer pytest-tfmem (its schema is '{found}')"
+        return TfmemError(what, where=where, hint="upgrade pytest-tfmem to read it")
+    what = f"was written by a pytest-tfmem that is too old (its schema is '{found}')"
+    return TfmemError(what, where=where, hint=f"this one reads '{SCHEMA}'")
 
 
 def _schema_of_reading(kind: type) -> dict[str, Any]:
@@ -159,18 +133,3 @@ def _schema_of_reading(kind: type) -> dict[str, Any]:
         one = [{"$ref": "#/$defs/Reading"}, {"$ref": "#/$defs/NotMeasured"}]
         return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
     raise NotImplementedError
-
-
-def _writable(data: Any) -> Any:
-    """The data with what JSON cannot hold escaped (lone surrogates) or left out (numbers that are not finite)."""
-    if isinstance(data, str):
-        return data.encode("utf-8", "backslashreplace").decode()
-    if isinstance(data, list):
-        return [_writable(item) for item in data if _finite(item)]
-    if isinstance(data, dict):
-        return {_writable(key): _writable(value) for key, value in data.items() if _finite(value)}
-    return data
-
-
-def _finite(value: object) -> bool:
-    return not isinstance(value, float) or isfinite(value)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pytest_tfmem.history import origin
-from pytest_tfmem.history.origin import Origin, find_origin
+from pytest_tfmem.history.origin import Looking, Origin, ci_shard, find_origin
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -123,3 +123,39 @@ def test_ci_tells_its_name_its_branch_and_its_page(tmp_path, monkeypatch, enviro
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     name, branch, link = told
     assert find_origin(tmp_path, environ) == Origin(ci=name, branch=branch, ci_link=link)
+
+
+@needs_git
+def test_git_looks_while_others_work(repository, commit):
+    looking = Looking(repository)
+    (repository / "model.py").write_text("1")  # whatever is done meanwhile
+    assert looking.origin({}) == Origin(commit=commit, branch="feature/ümlaut", dirty=False)
+
+
+def test_a_git_that_nobody_waits_for_is_ended(tmp_path, monkeypatch):
+    script = tmp_path / "git"
+    script.write_text(f"#!/bin/sh\nexec {shutil.which('sleep')} 60\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    looking = Looking(tmp_path)
+    git = looking._git
+    looking.close()
+    assert git.returncode == -9
+
+
+@pytest.mark.parametrize(
+    ("environ", "shard"),
+    [
+        ({"GITLAB_CI": "true", "CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "4"}, (2, 4)),
+        ({"GITLAB_CI": "true", "CI_NODE_TOTAL": "1"}, None),
+        ({"GITLAB_CI": "true", "CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "1"}, None),
+        ({"GITLAB_CI": "true", "CI_NODE_INDEX": "5", "CI_NODE_TOTAL": "4"}, None),
+        ({"GITLAB_CI": "true", "CI_NODE_INDEX": "two", "CI_NODE_TOTAL": "4"}, None),
+        ({"CIRCLECI": "true", "CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "3"}, (1, 3)),
+        ({"BUILDKITE": "true", "BUILDKITE_PARALLEL_JOB": "2", "BUILDKITE_PARALLEL_JOB_COUNT": "3"}, (3, 3)),
+        ({"CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "3"}, None),
+        (GITHUB, None),
+    ],
+)
+def test_ci_tells_which_part_of_the_suite_a_job_runs(environ, shard):
+    assert ci_shard(environ) == shard

@@ -25,6 +25,7 @@ from pytest_tfmem.figures import (
     Waiver,
 )
 from pytest_tfmem.history.environment import Environment
+from pytest_tfmem.history.origin import find_origin
 from pytest_tfmem.history.rundocument import (
     Run,
     RunDocument,
@@ -314,8 +315,13 @@ def _refusal(path):
         (b"{}", "is not a run document: it has no schema 'tfmem.run/1'"),
         (
             b'{"schema":"tfmem.run/2"}',
-            "is not a run document: its schema is 'tfmem.run/2'; this version of pytest-tfmem reads 'tfmem.run/1'",
+            "was written by a newer pytest-tfmem (its schema is 'tfmem.run/2'); upgrade pytest-tfmem to read it",
         ),
+        (
+            b'{"schema":"tfmem.run/0"}',
+            "was written by a pytest-tfmem that is too old (its schema is 'tfmem.run/0'); this one reads 'tfmem.run/1'",
+        ),
+        (b'{"schema":"x"}', "is not a run document: its schema is 'x', not 'tfmem.run/1'"),
         (b'{"schema":"tfmem.run/1"}', "is not a run document: Object missing required field `run`"),
     ],
 )
@@ -368,7 +374,8 @@ def test_fields_of_later_versions_are_passed_over(tmp_path, document):
 def test_a_run_starts_in_utc_and_has_an_id_of_its_own(tmp_path):
     start = datetime(2026, 8, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     environ = {"GITLAB_CI": "true", "CI_JOB_URL": "https://gitlab.com/j/1", "CI_COMMIT_REF_NAME": "b"}
-    first, second = (describe_run(tmp_path, started_at=start, duration_seconds=2.5, environ=environ) for _ in range(2))
+    origin = find_origin(tmp_path, environ)
+    first, second = (describe_run(origin, started_at=start, duration_seconds=2.5) for _ in range(2))
     assert first.started_at.isoformat() == "2026-08-01T12:00:00+00:00"
     assert (first.duration_seconds, first.ci, first.ci_link) == (2.5, "GitLab CI", "https://gitlab.com/j/1")
     assert first.id != second.id
