@@ -217,6 +217,8 @@ class TestRun:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
         if phase == "setup" or (phase == "teardown" and self._failed_at_call is None):
             return ""
+        if not self._settings.fail_on_limits:
+            return ""
         readings, limits = self._readings(), self._request.budget.limits
         verdicts = judge(limits, readings)
         over = [*breaches(verdicts, limits), *self._required(verdicts)]

@@ -79,6 +79,7 @@ def test_nothing_is_settled_that_nobody_asked_for(read, pytester):
         lease_dir=None,
         history=str(pytester.path / ".tfmem" / "runs"),
         baseline=(),
+        fail_on_limits=True,
         fail_on_regression=False,
         update=frozenset(),
         shard=None,

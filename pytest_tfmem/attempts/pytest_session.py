@@ -28,7 +28,14 @@ _RAN = (0, 1)  # pytest.ExitCode: all tests passed, some failed
 _STOPPED = (2, 5)  # interrupted, for example by an error of collection; no test was collected
 _LAST_CHANCE_SECONDS = 5.0
 # What a user's settings may say and an attempt may not do: judge by earlier runs, change budgets, keep what it records.
-_NOT_HERE = ("--tfmem-baseline=off", "--tfmem-fail-on=over", "--tfmem-update=", "--tfmem-shard=", "--tfmem-history=off")
+# A test that is over its limits is to pass here, if it does: what it used counts, and the limits are judged still.
+_NOT_HERE = (
+    "--tfmem-baseline=off",
+    "--tfmem-fail-on=nothing",
+    "--tfmem-update=",
+    "--tfmem-shard=",
+    "--tfmem-history=off",
+)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,21 +39,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
 
 
-def plan(sessions_by_series: Sequence[int], *, most_chance: float = 0.01, all_decided: bool = False) -> Plan:
+def plan(
+    sessions_by_series: Sequence[int], *, most_chance: float = 0.01, all_decided: bool = False, unnominated: int = 0
+) -> Plan:
     """The fewest attempts, at least `LEAST_ATTEMPTS`, that keep the chance of a false alarm at `most_chance` or below.
 
     `sessions_by_series`: how many earlier sessions each series is held against; those that have none are never
-    nominated, and count only where every series goes to the second stage (`all_decided`).
+    nominated, and count only where every series goes to the second stage (`all_decided`). `unnominated`: how many more
+    go there whatever their history says, for example because their test has failed.
     """
     counted = [sessions for sessions in sessions_by_series if sessions or all_decided]
-    chance = sum(1.0 if all_decided else (rank(sessions) + 1) / (sessions + 1) for sessions in counted)
+    chance = sum(1.0 if all_decided else (rank(sessions) + 1) / (sessions + 1) for sessions in counted) + unnominated
     attempts = LEAST_ATTEMPTS
     while chance / comb(2 * attempts, attempts) > most_chance:
         attempts += 1
     return Plan(
         attempts=attempts,
         bound=chance / comb(2 * attempts, attempts),
-        series=len(counted),
+        series=len(counted) + unnominated,
         sessions=(min(counted, default=0), max(counted, default=0)),
         rank=max(map(rank, counted), default=0),
     )

@@ -39,9 +39,10 @@ class Settings:
     is where sessions find each other's locks on cards, None for the place that is usual on the host.
 
     `history` is where runs are kept, an absolute path or the URL of a database; None: nowhere. `baseline` are the
-    locations of the runs that this one is held against, empty for `history`. `fail_on_regression`: a test fails whose
-    exact device figures have grown. `update` is what may be changed in the budgets file. `shard` is which part of the
-    suite this session runs, as (number, of how many), None where nobody has said.
+    locations of the runs that this one is held against, empty for `history`. `fail_on_limits`: a test fails that is
+    over its limits; `fail_on_regression`: one whose exact device figures have grown, too. `update` is what may be
+    changed in the budgets file. `shard` is which part of the suite this session runs, as (number, of how many), None
+    where nobody has said.
     """
 
     budgets: Path | None
@@ -59,6 +60,7 @@ class Settings:
     lease_dir: Path | None
     history: str | None
     baseline: tuple[str, ...]
+    fail_on_limits: bool
     fail_on_regression: bool
     update: frozenset[str]
     shard: tuple[int, int] | None
@@ -82,6 +84,7 @@ def read_settings(config: pytest.Config) -> Settings:
         lease_dir=_lease_dir(config),
         history=read_history(config),
         baseline=read_baseline(config),
+        fail_on_limits=_chosen(config, "tfmem_fail_on", FAIL_ON, "over") != "nothing",
         fail_on_regression=_chosen(config, "tfmem_fail_on", FAIL_ON, "over") == "regression",
         update=read_update(config),
         shard=read_shard(config),

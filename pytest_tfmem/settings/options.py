@@ -14,7 +14,7 @@ DEFAULT_INTERVAL_SECONDS = 0.02
 DEFAULT_HISTORY = ".tfmem/runs"
 START_METHODS = ("auto", "spawn", "forkserver")
 GPU_MODES = ("auto", "require", "off")
-FAIL_ON = ("over", "regression")
+FAIL_ON = ("over", "regression", "nothing")
 UPDATES = ("create", "raise", "trim", "prune", "preview")
 OFF = "off"
 
@@ -70,8 +70,8 @@ _OPTIONS = (
     ),
     _Option(
         "tfmem_fail_on",
-        "regression: a test whose exact device figures have grown fails, as one that is over its limits does"
-        " (default: over)",
+        "regression: a test whose exact device figures have grown fails, as one that is over its limits does; nothing:"
+        " no test fails by what it used (default: over)",
         choices=FAIL_ON,
     ),
     _Option(

@@ -77,15 +77,15 @@ def test_why_there_is_no_run_is_said_in_one_line(project, arguments, said):
 
 
 def test_what_the_settings_of_a_project_ask_of_its_own_sessions_is_not_done_in_an_attempt(project):
-    (project / "pytest.ini").write_text(
-        "[pytest]\ntfmem_update = raise\ntfmem_shard = 1/2\ntfmem_fail_on = regression\n"
-    )
+    settings = ["[pytest]", "tfmem_update = raise", "tfmem_shard = 1/2", "tfmem_fail_on = regression", ""]
+    (project / "pytest.ini").write_text("\n".join(settings))
     (project / "budgets.yaml").write_text("version: 1\nbudgets:\n- {test: test_a.py, rss: 1 MiB}\n")
     (project / "test_a.py").write_text("def test_a(): pass\n")
     found = attempt([], directory=project)
     assert found.run is not None
-    assert (found.exit_status, found.run.run.shard) == (1, None)
+    assert found.run.run.shard is None
     assert "1 MiB" in (project / "budgets.yaml").read_text()
+    assert [(test.outcome, test.verdict) for test in found.run.tests] == [("passed", "over")]
 
 
 def test_a_session_that_takes_too_long_is_ended_with_all_that_it_started(project, tmp_path):
