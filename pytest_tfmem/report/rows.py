@@ -18,11 +18,15 @@ _ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row: how what it tells stands, in a word; of which test; and the cells that are aligned with other rows'."""
+    """One row: how what it tells stands, in a word; of which test; and the cells that are aligned with other rows'.
+
+    `remark` stands behind the cells, or below them where the row is below its test.
+    """
 
     standing: str
     nodeid: str
     cells: tuple[str, ...]
+    remark: str = ""
     markup: dict[str, bool] = field(default_factory=dict)
 
 
@@ -36,11 +40,21 @@ def table_of_tests(rows: Sequence[Row], *, columns: Sequence[str], sides: str, w
         return []
     head, *texts = align([columns, *(row.cells for row in rows)], sides)
     indent = standing + len(GAP)
-    room = width - indent - len(GAP) - max(map(cell_len, [head, *texts]))
+    beside = [head, *_remarked(rows, [head, *texts])]
+    room = width - indent - len(GAP) - max(map(cell_len, beside))
     longest = max(cell_len(plain(row.nodeid)) for row in rows)
     if longest <= room or room >= _ROOM_FOR_IDS:
-        return _beside(rows, head, texts, room=min(max(longest, len("test")), room), indent=indent)
+        return _beside(rows, head, beside[1:], room=min(max(longest, len("test")), room), indent=indent)
     return _stacked(rows, head, texts, width=width, indent=indent)
+
+
+def _remarked(rows: Sequence[Row], texts: Sequence[str]) -> list[str]:
+    """The rows' texts, of which the first is the head, each with its remark behind it."""
+    widest = max(map(cell_len, texts))
+    return [
+        f"{pad(text, widest)}{GAP}{row.remark}" if row.remark else text
+        for row, text in zip(rows, texts[1:], strict=True)
+    ]
 
 
 def _beside(rows: Sequence[Row], head: str, texts: Sequence[str], *, room: int, indent: int) -> list[Line]:
@@ -59,5 +73,6 @@ def _stacked(rows: Sequence[Row], head: str, texts: Sequence[str], *, width: int
         for place, (row, text) in enumerate(group):
             if not place:
                 lines.append(Line(f"{standing:{indent}}{name}", row.markup))
-            lines.append(Line(shorten_end(f"{'':{indent}}{text}", width), row.markup))
+            told = [text, row.remark] if row.remark else [text]
+            lines += [Line(shorten_end(f"{'':{indent}}{one}", width), row.markup) for one in told]
     return lines

@@ -24,6 +24,26 @@ def format_pairs(pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
     return [_format_pair(*pair) for pair in pairs]
 
 
+def format_growths(pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """By how much the second of each pair is more than the first, signed, in units as `format_pairs` has them."""
+    return [
+        shown if after <= before else f"+{shown}"
+        for (before, after), (shown, _) in zip(
+            pairs, format_pairs([(after - before, 0) for before, after in pairs]), strict=True
+        )
+    ]
+
+
+def format_percent(before: int, after: int) -> str:
+    """By how much `after` is more than `before`, `+8.0 %`, `-3.0 %`; nothing if there was none of it before."""
+    if not before:
+        return ""
+    share = f"{100 * (after - before) / before:+,.1f} %"
+    if after == before or share not in {"+0.0 %", "-0.0 %"}:
+        return share
+    return "<+0.1 %" if after > before else ">-0.1 %"
+
+
 def _format_pair(first: int, second: int) -> tuple[str, str]:
     unit = _common_unit([first, second])
     return (_in_unit(first, *unit), _in_unit(second, *unit)) if unit else (format_size(first), format_size(second))

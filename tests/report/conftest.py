@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pytest_tfmem.figures import FIGURES, Limit, Measurement, NotMeasured, Reading, Waiver
+from pytest_tfmem.gate.changes import Baseline, Change
+from pytest_tfmem.history.series import SeriesKey
+from pytest_tfmem.report.regressions import HeldAgainst
 from tests.strategies import readings, timelines
 
 MIB = 1 << 20
@@ -105,3 +110,28 @@ def measurements():
         unmeasured=st.just("") | _texts,
         notes=st.lists(_texts, max_size=2),
     )
+
+
+_baselines = st.builds(
+    Baseline,
+    values=st.lists(_sizes, min_size=1, max_size=3),
+    since=st.datetimes(timezones=st.just(dt.UTC)),
+    since_commit=st.none() | _texts,
+)
+_changes = st.builds(
+    Change,
+    key=st.builds(SeriesKey, nodeid=_texts, figure=_figures, gpu=st.integers(0, 3), conditions=_texts),
+    standing=st.sampled_from(["regressed", "suspect", "improved", "steady", "new", "incomparable"]),
+    now_bytes=_sizes,
+    exactness=st.just("exact"),
+    before_bytes=st.none() | _sizes,
+    baseline=st.none() | _baselines,
+    differences=st.lists(_texts, max_size=3),
+)
+
+
+@pytest.fixture(scope="session")
+def held():
+    """What any run was held against, and what came of it."""
+    changes = st.lists(_changes, max_size=12)
+    return st.builds(HeldAgainst, changes=changes, runs=st.integers(0, 50), base=_texts, trims=st.booleans())

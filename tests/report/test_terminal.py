@@ -374,9 +374,10 @@ def test_a_terminal_too_narrow_for_tables_is_not_overrun(run, verbosity):
 
 
 @given(data=st.data(), width=st.integers(20, 200), verbosity=st.integers(-2, 2))
-def test_no_line_is_wider_than_the_terminal(measurements, data, width, verbosity):
+def test_no_line_is_wider_than_the_terminal(measurements, held, data, width, verbosity):
     tests = data.draw(st.lists(measurements, max_size=5))
     notices = data.draw(st.lists(st.text(), max_size=2))
-    lines = summary_lines(tests, width=width, verbosity=verbosity, notices=notices)
+    against = data.draw(st.none() | held)
+    lines = summary_lines(tests, width=width, verbosity=verbosity, notices=notices, held=against)
     assert [line for line in lines if cell_len(line.text) > width] == []
     assert all(line.text.isprintable() for line in lines)
