@@ -2,69 +2,169 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+import hashlib
+import os
+import re
+from contextlib import contextmanager, suppress
+from itertools import count, groupby
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_tfmem.history.runfile import read_runs
+from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.history.encoding import write_whole
+from pytest_tfmem.history.glance import infos_of
+from pytest_tfmem.history.runfile import RunFileWriter, is_being_written, run_lines
+from pytest_tfmem.history.runlines import WHOLE, runs_of
 from pytest_tfmem.history.series import History, history_of
-from pytest_tfmem.history.store import RunInfo
+from pytest_tfmem.history.slim import slim
+from pytest_tfmem.history.store import RunInfo  # noqa: TC001  a named tuple's annotation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
+    from typing import Any
 
-    from pytest_tfmem.history.recorded import RecordedRun
+    from pytest_tfmem.history.recorded import Header, RecordedRun
+    from pytest_tfmem.history.rundocument import Run
+    from pytest_tfmem.history.runlines import Decoding
 
 SUFFIX = ".jsonl"
+KEPT = 50
+_FILES = (SUFFIX, ".json")
+_OWN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.jsonl")
+_SHORT_ID = re.compile(r"[0-9a-f]{8}")
+
+
+class _Found(NamedTuple):
+    info: RunInfo
+    path: Path
 
 
 class FolderStore:
-    """The run files in a folder, or one run file by itself."""
+    """The run files in a folder, or one run file by itself. A folder that is not there is an empty store."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._faults: dict[str, None] = {}
 
     @property
     def shown(self) -> str:
         return str(self._path)
 
+    @property
+    def faults(self) -> list[str]:
+        return list(self._faults)
+
     def push(self, runs: Iterable[RecordedRun]) -> int:
-        raise NotImplementedError
+        if self._path.suffix in _FILES or self._path.is_file():
+            raise TfmemError("is a file, and runs are pushed into a folder", where=one_line(self.shown))
+        try:
+            make_folder(self._path)
+            known = {found.info.id for found in self._found()}
+            pushed = 0
+            for run in runs:
+                if run.run.id not in known:
+                    known.add(run.run.id)
+                    write_whole(_free(self._path, run.run), run_lines(run))
+                    pushed += 1
+        except OSError as fault:
+            raise TfmemError(fault.strerror or "cannot be written", where=one_line(self.shown)) from fault
+        return pushed
 
     def infos(self, *, last: int | None = None) -> list[RunInfo]:
-        found = sorted((_info(run) for run in self._all()), key=lambda one: (one.started_at, one.id))
-        return found if last is None else found[-last:]
+        found = [found.info for found in self._found()]
+        return found if last is None else found[max(len(found) - last, 0) :]
 
     def runs(self, ids: Collection[str]) -> Iterator[RecordedRun]:
-        wanted = [run for run in self._all() if run.run.id in ids]
-        yield from sorted(wanted, key=lambda one: (one.run.started_at, one.run.id))
+        return self._read(ids, WHOLE)
 
     def history(self, ids: Collection[str], *, nodeids: Collection[str] | None = None) -> History:
-        found = history_of(self.runs(ids))
-        if nodeids is None:
-            return found
-        kept = {key: points for key, points in found.points.items() if key.nodeid in nodeids}
-        return History(points=kept, conditions=found.conditions)
+        return history_of(self._read(ids, slim(nodeids)))
 
     def close(self) -> None:
         pass
 
-    def _all(self) -> Iterator[RecordedRun]:
-        files = sorted(self._path.glob(f"*{SUFFIX}")) if self._path.is_dir() else [self._path]
-        known: set[str] = set()
-        for file in files:
-            for run in read_runs(file):
-                if run.run.id not in known:
-                    known.add(run.run.id)
-                    yield run
+    def _read(self, ids: Collection[str], decoding: Decoding[Any]) -> Iterator[RecordedRun]:
+        wanted = [found for found in self._found() if found.info.id in ids]
+        for path, several in groupby(wanted, key=lambda found: found.path):
+            names = {found.info.id for found in several}
+            runs: dict[str, RecordedRun] = {}
+            with self._passing_over():
+                runs = {run.run.id: run for run in runs_of(path, decoding, ids=names)}
+            yield from sorted(runs.values(), key=lambda run: (run.run.started_at, run.run.id))
+
+    def _found(self) -> list[_Found]:
+        """Every run once, the oldest first: of what stands in several files, one that came to its end."""
+        best: dict[str, _Found] = {}
+        for path in self._files():
+            infos: list[RunInfo] = []
+            with self._passing_over():
+                infos = infos_of(path, holds_one=_OWN_NAME.fullmatch(path.name) is not None)
+            for info in infos:
+                known = best.get(info.id)
+                if known is None or (info.complete, info.tests) > (known.info.complete, known.info.tests):
+                    best[info.id] = _Found(info, path)
+        return sorted(best.values(), key=lambda found: (found.info.started_at, found.info.id))
+
+    def _files(self) -> list[Path]:
+        if self._path.is_dir():
+            return sorted(self._path.glob(f"*{SUFFIX}"))
+        is_missing_folder = self._path.suffix not in _FILES and not self._path.exists()
+        return [] if is_missing_folder else [self._path]
+
+    @contextmanager
+    def _passing_over(self) -> Iterator[None]:
+        """What is wrong with one file among others is kept for who asks; with the one that was named, it is raised."""
+        try:
+            yield
+        except TfmemError as fault:
+            if not self._path.is_dir():
+                raise
+            self._faults[str(fault)] = None
 
 
-def _info(run: RecordedRun) -> RunInfo:
-    return RunInfo(
-        id=run.run.id,
-        started_at=run.run.started_at,
-        commit=run.run.commit,
-        branch=run.run.branch,
-        dirty=run.run.dirty,
-        complete=run.footer is not None,
-        tests=len(run.tests),
-    )
+def make_folder(folder: Path) -> None:
+    """Make a folder for run files, unless it is there. One that we make is ignored by git. Raises OSError."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="ascii") as ignore:
+        ignore.write("*\n")
+
+
+def begin_run_file(folder: Path, header: Header) -> RunFileWriter:
+    """Begin a file for this run in the folder, which is made if it is not there. Raises OSError."""
+    make_folder(folder)
+    while True:
+        with suppress(FileExistsError):  # another's, of the same moment: the next name is another
+            return RunFileWriter(_free(folder, header.run), header)
+
+
+def prune(folder: Path, *, keep: int = KEPT) -> None:
+    """Remove all but the last run files of those that are named as ours, and not one that is being written.
+
+    Raises OSError if one cannot be removed.
+    """
+    own = sorted(path for path in folder.glob(f"*{SUFFIX}") if _OWN_NAME.fullmatch(path.name))
+    for path in own[: max(len(own) - keep, 0)]:
+        if not is_being_written(path):
+            path.unlink(missing_ok=True)  # another session may be at it, too
+
+
+def _free(folder: Path, run: Run) -> Path:
+    """A name that no file in the folder has: by the time of the run's start, and its id."""
+    start = run.started_at.astimezone(dt.UTC)
+    time = f"{start.year:04}{start:%m%dT%H%M%S.%f}Z"
+    names = (folder / f"{time}-{short}{SUFFIX}" for short in _short_ids(run.id))
+    return next(path for path in names if not os.path.lexists(path))  # a link that leads nowhere has it, too
+
+
+def _short_ids(run_id: str) -> Iterator[str]:
+    """Names for a run, 8 hexadecimal digits each: the beginning of its id, if it is such as ours are."""
+    if _SHORT_ID.match(run_id):
+        yield run_id[:8]
+    for number in count():
+        yield hashlib.sha256(f"{number} {run_id}".encode("utf-8", "backslashreplace")).hexdigest()[:8]

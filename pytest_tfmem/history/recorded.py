@@ -6,11 +6,18 @@ import msgspec
 
 from pytest_tfmem.figures import Measurement
 from pytest_tfmem.history.environment import Environment
-from pytest_tfmem.history.rundocument import Run
+from pytest_tfmem.history.rundocument import SCHEMA, Run
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
+    """The beginning of a run."""
+
+    run: Run
+    environment: Environment
 
 
 class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="footer", tag="tfmem.end/1"):
-    """The end of a run. `tests`: how many lines with a test stand above.
+    """The end of a run. `tests`: how many tests stand above.
 
     `exit_status` is pytest's, and `ended` how many of the tests that were to run came to an end, measured or not: None
     where nobody has said, as in a run document.

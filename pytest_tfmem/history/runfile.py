@@ -7,66 +7,111 @@ other, as `tfmem combine` writes them.
 
 from __future__ import annotations
 
-import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.figures import Measurement, decode_reading
-from pytest_tfmem.history.environment import Environment
-from pytest_tfmem.history.recorded import Footer, RecordedRun
-from pytest_tfmem.history.rundocument import SCHEMA, Run
+from pytest_tfmem.history.encoding import encoded, finite
+from pytest_tfmem.history.recorded import Header
+from pytest_tfmem.history.runlines import read_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import Self
+
+    from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.history.recorded import Footer, RecordedRun
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Header", "RunFileWriter", "is_being_written", "read_runs", "run_lines"]
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
-    """The first line of a run."""
+class RunFileWriter:
+    """A run file that is being written: whatever happens to this process, what it wrote are whole lines.
 
-    run: Run
-    environment: Environment
-
-
-def read_runs(path: Path) -> list[RecordedRun]:
-    """The runs in a file, as far as it goes: what is cut off at its end is left out, and its footer is None.
-
-    Takes run documents (`--tfmem-json`) too. Raises TfmemError for what is neither.
+    Everything raises OSError as the system does. A line that could not be written whole leaves nothing of itself.
     """
-    where = one_line(str(path))
-    try:
-        return list(_runs(path.read_bytes().splitlines(), where))
-    except OSError as fault:
-        raise TfmemError(fault.strerror or "cannot be read", where=where) from fault
 
-
-def _runs(lines: Iterable[bytes], where: str) -> Iterator[RecordedRun]:
-    header: Header | None = None
-    tests: dict[str, Measurement] = {}
-    for number, line in enumerate(lines, 1):
+    def __init__(self, path: Path, header: Header) -> None:
+        """Make the file, which must not be there yet."""
+        self.path = path
+        # Appended to by the system itself: a process that was forked meanwhile cannot write over what stands there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o666)
+        self._size = 0
+        self._nodeids: set[str] = set()
         try:
-            data = json.loads(line)
-        except ValueError:
-            break
-        if "schema" in data and "tests" in data:
-            run = msgspec.convert(data, Header)
-            measured = msgspec.convert(data["tests"], list[Measurement], dec_hook=decode_reading)
-            yield RecordedRun(run=run.run, environment=run.environment, tests=measured)
-        elif "schema" in data:
-            if header:
-                yield RecordedRun(run=header.run, environment=header.environment, tests=list(tests.values()))
-            header, tests = msgspec.convert(data, Header), {}
-        elif header is None:
-            raise TfmemError("is not a run file", where=f"{where}:{number}")
-        elif "footer" in data:
-            footer = msgspec.convert(data, Footer)
-            yield RecordedRun(run=header.run, environment=header.environment, tests=list(tests.values()), footer=footer)
-            header = None
-        else:
-            test = msgspec.convert(data, Measurement, dec_hook=decode_reading)
-            tests.pop(test.nodeid, None)
-            tests[test.nodeid] = test
-    if header:
-        yield RecordedRun(run=header.run, environment=header.environment, tests=list(tests.values()))
+            _hold(self._descriptor)
+            self._write(encoded(header))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def tests(self) -> int:
+        """How many tests stand in it."""
+        return len(self._nodeids)
+
+    def add(self, test: Measurement) -> None:
+        self._write(encoded(finite(test)))
+        self._nodeids.add(test.nodeid)
+
+    def finish(self, footer: Footer) -> None:
+        self._write(encoded(footer))
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])  # a disk that fills up takes a part first
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(line)
+
+
+def run_lines(run: RecordedRun) -> bytes:
+    """A whole run as a run file has it."""
+    lines = [encoded(Header(run=run.run, environment=run.environment)), *(encoded(finite(test)) for test in run.tests)]
+    return b"".join([*lines, *([encoded(run.footer)] if run.footer else [])])
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a living process writes this file. Where the system cannot tell (Windows), it refuses to remove it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _hold(descriptor: int) -> None:
+    """Hold the file until this process ends, however it does."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return  # a file system without locks, or somebody who looks right now whether it is held

@@ -40,6 +40,10 @@ class Store(Protocol):
     def shown(self) -> str:
         """How messages name the store: without credentials."""
 
+    @property
+    def faults(self) -> list[str]:
+        """What was passed over up to now because it could not be read, such as one file of many: a line for each."""
+
     def push(self, runs: Iterable[RecordedRun]) -> int:
         """Store those runs that are not there yet, each whole or not at all; how many these were."""
 
