@@ -59,12 +59,14 @@ def history_of(runs: Iterator[RecordedRun] | list[RecordedRun]) -> History:
     points: dict[SeriesKey, list[Point]] = {}
     known: dict[str, Conditions] = {}
     for run in sorted(runs, key=lambda one: (one.run.started_at, one.run.id)):
-        for measurement in run.tests:
-            if not counts(measurement):
-                continue
-            on = conditions(run.environment, measurement)
-            name = fingerprint(on)
-            known[name] = on
+        names: dict[object, str] = {}  # a run has few different conditions, and each costs a digest
+        for measurement in filter(counts, run.tests):
+            asks = (measurement.start_method, measurement.allocator, tuple(measurement.runtime.items()))
+            if asks not in names:
+                on = conditions(run.environment, measurement)
+                names[asks] = fingerprint(on)
+                known[names[asks]] = on
+            name = names[asks]
             for figure, gpu, reading in _readings(measurement):
                 key = SeriesKey(nodeid=measurement.nodeid, figure=figure, gpu=gpu, conditions=name)
                 points.setdefault(key, []).append(_point(run, reading))

@@ -49,6 +49,10 @@ class DatabaseStore:
     def shown(self) -> str:
         return self._address.shown
 
+    @property
+    def faults(self) -> list[str]:
+        return []
+
     def push(self, runs: Iterable[RecordedRun]) -> int:
         self._make_folder()
         pushed = 0
