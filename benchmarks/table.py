@@ -21,11 +21,16 @@ def median(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
 
 def show(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table, and below it what it was measured on."""
+    show_plain(header, rows)
+    print(f"\nMedians, with quartiles. {machine()}.")
+
+
+def show_plain(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table of what does not depend on the machine."""
     print("| " + " | ".join(header) + " |")
     print("|" + " --- |" * len(header))
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")
-    print(f"\nMedians, with quartiles. {machine()}.")
 
 
 def machine() -> str:

@@ -5,73 +5,91 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.gate.changes import Baseline, Change
+from pytest_tfmem.gate.level import level_of
 from pytest_tfmem.gate.median import median
-from pytest_tfmem.gate.nominate import LEAST_SESSIONS, improved, nominated
-from pytest_tfmem.gate.steps import steps
 from pytest_tfmem.gate.tolerance import floor_bytes, is_gated, tolerance_for
 from pytest_tfmem.history.conditions import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from pytest_tfmem.budgets.model import Tolerance
     from pytest_tfmem.gate.changes import Standing
+    from pytest_tfmem.gate.level import Level
     from pytest_tfmem.history.series import History, Point, SeriesKey
+
+_LEAST_STEP = 0.01
 
 
 def changes(
     now: History, before: History, *, tolerance: Tolerance | None, limited: Callable[[SeriesKey], bool]
 ) -> list[Change]:
-    """What became of each gated series of `now`, in its order. `limited`: whether its test has a limit on its figure.
+    """What became of each gated series of `now`, by its latest session, in its order.
 
-    `tolerance` is that of the budgets file, if it has one. Nothing is called regressed here: that takes more runs.
+    `limited`: whether its test has a limit on its figure. `tolerance` is that of the budgets file, if it has one.
+    Readings are held against those of the same exactness under the same conditions. Where there are none, and some
+    under others, the series is incomparable; with too few of them it is new. Nothing is called regressed here: that
+    takes more runs.
     """
     others = _latest_by_place(before)
     found = []
     for key, points in now.points.items():
-        if not points or not is_gated(key.figure, points[-1].exactness, limited=limited(key)):
+        latest = _by_session(points)[-1]
+        if not is_gated(key.figure, latest.exactness, limited=limited(key)):
             continue
-        earlier = before.points.get(key)
-        if earlier:
-            found.append(_held_against(key, points[-1], earlier, tolerance))
+        earlier = [point for point in before.points.get(key, []) if point.exactness == latest.exactness]
+        other = others.get(_place(key))
+        if not earlier and other is not None:
+            told = differences(before.conditions.get(other.conditions, {}), now.conditions.get(key.conditions, {}))
+            found.append(_unlike(key, latest, "incomparable", told))
         else:
-            found.append(_without_history(key, points[-1], others.get(_place(key)), now, before))
+            found.append(_held_against(key, latest, _by_session(earlier), tolerance))
     return found
 
 
-def _held_against(key: SeriesKey, now: Point, earlier: Sequence[Point], of_file: Tolerance | None) -> Change:
+def _held_against(key: SeriesKey, now: Point, earlier: list[Point], of_file: Tolerance | None) -> Change:
+    allowed = tolerance_for(key.figure, now.exactness, of_file=of_file)
     values = [point.bytes for point in earlier]
-    first = [0, *steps(values)][-1]
-    values = values[first:]
-    if len(values) < LEAST_SESSIONS:
-        return _without_history(key, now, None, None, None)
-    middle = median(values)
-    floor = floor_bytes(tolerance_for(key.figure, now.exactness, of_file=of_file), middle)
+    level = level_of(values, least_fraction=_least_step(values, allowed))
+    if level is None:
+        return _unlike(key, now, "new")
+    before = median(level.values)
+    floor = floor_bytes(allowed, before)
+    first = earlier[level.begin]
     return Change(
         key=key,
-        standing=_standing(now.bytes, values, floor),
+        standing=_standing(now.bytes, level, floor),
         now_bytes=now.bytes,
         exactness=now.exactness,
-        before_bytes=middle,
+        before_bytes=before,
         floor_bytes=floor,
-        baseline=Baseline(values=values, since=earlier[first].started_at, since_commit=earlier[first].commit),
+        baseline=Baseline(values=level.values, since=first.started_at, since_commit=first.commit),
     )
 
 
-def _standing(now_bytes: int, values: Sequence[int], floor: int) -> Standing:
-    if nominated(now_bytes, values, floor):
+def _least_step(values: list[int], allowed: Tolerance) -> float:
+    """1 %, or what counts as a change if that is less: a level that was accepted must not be suspect again."""
+    usual = median(values) if values else 0
+    return min(_LEAST_STEP, floor_bytes(allowed, usual) / usual) if usual > 0 else _LEAST_STEP
+
+
+def _standing(now_bytes: int, level: Level, floor: int) -> Standing:
+    if level.is_exceeded(now_bytes, floor):
         return "suspect"
-    return "improved" if improved(now_bytes, values, floor) else "steady"
+    return "improved" if level.is_undercut(now_bytes, floor) else "steady"
 
 
-def _without_history(
-    key: SeriesKey, now: Point, other: SeriesKey | None, in_now: History | None, in_before: History | None
-) -> Change:
-    told: list[str] = []
-    if other and in_now and in_before:
-        told = differences(in_before.conditions.get(other.conditions, {}), in_now.conditions.get(key.conditions, {}))
-    standing: Standing = "incomparable" if other else "new"
-    return Change(key=key, standing=standing, now_bytes=now.bytes, exactness=now.exactness, differences=told)
+def _unlike(key: SeriesKey, now: Point, standing: Standing, told: Iterable[str] = ()) -> Change:
+    return Change(key=key, standing=standing, now_bytes=now.bytes, exactness=now.exactness, differences=list(told))
+
+
+def _by_session(points: Iterable[Point]) -> list[Point]:
+    """One point for each session: the least, as what disturbs a peak makes it higher."""
+    found: dict[str, Point] = {}
+    for point in points:
+        if point.run_id not in found or point.bytes < found[point.run_id].bytes:
+            found[point.run_id] = point
+    return list(found.values())
 
 
 def _place(key: SeriesKey) -> tuple[str, str, int]:

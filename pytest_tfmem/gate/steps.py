@@ -1,76 +1,84 @@
 """Where a series steps from one level to another: a piecewise constant fit under absolute error (L1-Potts).
 
-The fit minimises the sum of the distances of the points from their level, plus a penalty for each step. It is exact,
-by dynamic programming: M. Storath, A. Weinmann, M. Unser, "Jump-penalized least absolute values estimation of scalar or
-circle-valued signals", Information and Inference 6 (2017); F. Friedrich et al., "Complexity penalized M-estimation",
-J. Comput. Graph. Stat. 17 (2008). Absolute error, because high-water marks err upwards and have modes: squared error
-takes an outlier or a mode for a step.
+The fit minimises the sum of the distances of the points from their level, plus a penalty for each step: A. Weinmann,
+M. Storath, L. Demaret, "The L1-Potts functional for robust jump-sparse reconstruction", SIAM J. Numer. Anal. 53 (2015).
+Absolute error, because high-water marks err upwards and have modes: squared error takes an outlier, or a mode, for a
+step.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from itertools import pairwise
-from math import log
+from math import inf, log
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FEWEST_LEASTS = 3.5
-_NOISES = 4.0
+# A step at the end of a series is called once its points, taken together, are away from the old level by more than the
+# penalty: the greater of so many least steps, and of so many usual jumps between neighbours, times the logarithm of the
+# number of points. So a step of 2 % in quiet takes two points, and one of three usual jumps takes three of sixty.
+# Chosen by simulation: no larger than what leaves flat series flat, of 20, 60 and 200 points, with noise that is
+# normal, skewed, of two modes, or heavy in its tails.
+_LEAST_STEPS = 3.5
+_USUAL_JUMPS = 1.75
 
 
 def steps(values: Sequence[int], *, least_fraction: float = 0.01) -> list[int]:
     """The places of the points at which a new level begins, in order.
 
-    A step is at least `least_fraction` of the level before it.
+    A step is at least `least_fraction` of the level before it. The time is quadratic in the points, at the worst.
     """
     if not values or max(values) - min(values) < least_fraction * min(values):
         return []
-    penalty = _penalty(values, least_fraction)
-    if sum(abs(value - _middle(values)) for value in values) <= penalty:
-        return []
-    found = _fit(values, penalty)
-    return _large_enough(values, found, least_fraction)
+    penalty = max(
+        _USUAL_JUMPS * _usual_jump(values) * log(len(values)), _LEAST_STEPS * least_fraction * _middle(values)
+    )
+    return _large_enough(values, _fit(values, penalty), least_fraction)
 
 
-def _penalty(values: Sequence[int], least_fraction: float) -> float:
-    noise = _middle([abs(after - before) for before, after in pairwise(values)])
-    return max(_NOISES * noise * log(len(values)), _FEWEST_LEASTS * least_fraction * _middle(values))
+def _usual_jump(values: Sequence[int]) -> int:
+    """What six of seven points differ by from the one before, at the most.
+
+    The steps themselves are among the rest, unless there are very many. Not the median of the differences: where one
+    reading of five is of another mode, most neighbours are of the same one, and the median knows nothing of the other.
+    """
+    jumps = sorted(abs(after - before) for before, after in pairwise(values))
+    return jumps[int(0.85 * (len(jumps) - 1))] if jumps else 0
 
 
 def _fit(values: Sequence[int], penalty: float) -> list[int]:
-    """Where the levels of the best fit begin, but for the first."""
-    best = [-penalty]
-    begin = [0]
+    """Where the levels of the best fit begin, but for the first: by dynamic programming, exactly."""
+    best = [-penalty]  # of the first so many points; the first level is no step
+    begins = [0]  # of the last level in that fit
     for end in range(1, len(values) + 1):
-        least, first = float("inf"), 0
-        ordered: list[int] = []
-        cost = 0
-        for start in range(end - 1, -1, -1):
-            value = values[start]
-            count = len(ordered)
-            if count:
-                low, high = ordered[(count - 1) // 2], ordered[count // 2]
-                if value > high:
-                    cost += value - high
-                elif value < low:
-                    cost += low - value
-            if cost > least + penalty:
-                break
-            insort(ordered, value)
-            total = best[start] + penalty + cost
-            if total < least:
-                least, first = total, start
+        least, begin = _best_last_level(values, end, best, penalty)
         best.append(least)
-        begin.append(first)
+        begins.append(begin)
     found = []
     end = len(values)
-    while end:
-        end = begin[end]
+    while begins[end]:
+        end = begins[end]
         found.append(end)
-    return found[-2::-1]
+    return found[::-1]
+
+
+def _best_last_level(values: Sequence[int], end: int, best: Sequence[float], penalty: float) -> tuple[float, int]:
+    """The least sum of any fit of the points before `end`, and where its last level begins."""
+    least, begin = inf, 0
+    level: list[int] = []  # sorted
+    cost = 0
+    for start in range(end - 1, -1, -1):
+        value = values[start]
+        if start + 1 < end:  # by how much the point lies outside of the medians, of which there may be two
+            cost += max(0, value - level[len(level) // 2], level[(len(level) - 1) // 2] - value)
+        if cost >= least:  # a level only costs more the longer it is, and the fit before it is never below -penalty
+            break
+        insort(level, value)
+        if (total := best[start] + penalty + cost) < least:
+            least, begin = total, start
+    return least, begin
 
 
 def _large_enough(values: Sequence[int], found: list[int], least_fraction: float) -> list[int]:
@@ -87,5 +95,5 @@ def _large_enough(values: Sequence[int], found: list[int], least_fraction: float
 
 
 def _middle(values: Sequence[int]) -> int:
-    """A median that is one of the values."""
+    """A median that is one of the values, so that it scales with them."""
     return sorted(values)[(len(values) - 1) // 2]

@@ -1,0 +1,71 @@
+"""What a series is usually at: its level since the last step, and how far it moves by itself."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_tfmem.gate.median import median
+from pytest_tfmem.gate.nominate import LEAST_SESSIONS, improved, nominated
+from pytest_tfmem.gate.steps import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """The values since the last step, one for each session, and the place of the first of them in the series.
+
+    Fewer than `LEAST_SESSIONS` of them know too little of the noise. Then it is taken from the levels before, too:
+    `upward` and `downward` are the most that any session was above and below the median of its own level. And one
+    session alone may be an outlier and no level: `others` are then the values of the level before it, which counts as
+    well. Both are left empty where there are enough sessions.
+    """
+
+    values: list[int]
+    begin: int = 0
+    upward: int = 0
+    downward: int = 0
+    others: list[int] = []
+
+    @property
+    def is_young(self) -> bool:
+        """Whether there are fewer sessions since the last step than a nomination by them alone takes."""
+        return len(self.values) < LEAST_SESSIONS
+
+    def is_exceeded(self, now_bytes: int, floor_bytes: int) -> bool:
+        """Whether a reading is suspect.
+
+        After a step it has to exceed every session since, so that the chance is at most 1 / (m + 1) as ever.
+        """
+        if not self.is_young:
+            return nominated(now_bytes, self.values, floor_bytes)
+        usual = max(median(self.values), median(self.others or self.values))
+        return now_bytes > max(*self.values, usual + max(floor_bytes, self.upward))
+
+    def is_undercut(self, now_bytes: int, floor_bytes: int) -> bool:
+        """The mirror of `is_exceeded`."""
+        if not self.is_young:
+            return improved(now_bytes, self.values, floor_bytes)
+        usual = min(median(self.values), median(self.others or self.values))
+        return now_bytes < min(*self.values, usual - max(floor_bytes, self.downward))
+
+
+def level_of(values: Sequence[int], *, least_fraction: float = 0.01) -> Level | None:
+    """The level of a series, by its values in the order of the sessions; None if these are too few to know any."""
+    if len(values) < LEAST_SESSIONS:
+        return None
+    begins = [0, *steps(values, least_fraction=least_fraction)]
+    levels = [list(values[begin:end]) for begin, end in pairwise([*begins, len(values)])]
+    if len(levels[-1]) >= LEAST_SESSIONS:
+        return Level(values=levels[-1], begin=begins[-1])
+    away = [value - median(level) for level in levels for value in level]
+    return Level(
+        values=levels[-1],
+        begin=begins[-1],
+        upward=max(away),
+        downward=-min(away),
+        others=levels[-2] if len(levels[-1]) == 1 else [],
+    )
