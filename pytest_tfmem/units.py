@@ -68,6 +68,20 @@ def format_size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+def readable_ceiling(size_bytes: int) -> str:
+    """The least size of three digits that is not below this one, as one would write it: `1.25 GiB`, `180 MiB`.
+
+    Below a KiB whole bytes. What `parse_size` reads of it is at most 1 % more than `size_bytes`.
+    """
+    for unit, factor in sorted(_BINARY.items(), key=lambda item: -item[1]):
+        if size_bytes >= factor:
+            whole = size_bytes // factor
+            parts = 100 if whole < 10 else 10 if whole < 100 else 1  # noqa: PLR2004  three digits in all
+            number = -(-size_bytes * parts // factor) / parts
+            return f"{number:.2f}".rstrip("0").rstrip(".") + f" {unit}"
+    return f"{size_bytes} B"
+
+
 def parse_seconds(value: object, *, where: str = "") -> float:
     """Seconds as users write them: a positive number. Raises TfmemError for anything else."""
     seconds = _seconds(value)

@@ -43,14 +43,21 @@ def load_budgets(path: Path, *, shown: str) -> BudgetsFile:
     Raises TfmemError, one line with the place, for a file that cannot be read, for what is not YAML, and for
     whatever in it is unknown, missing, of the wrong kind, or said twice.
     """
+    return read_budgets(read_data(path, shown=shown), shown=shown)
+
+
+def read_budgets(data: bytes, *, shown: str) -> BudgetsFile:
+    """The budgets in the bytes of such a file. Raises TfmemError as `load_budgets` does."""
     shown = one_line(shown)
-    root = parse_yaml(_text(path, shown), shown=shown)
+    root = parse_yaml(read_text(data, shown=shown), shown=shown)
     if root is None or (isinstance(root, Text) and root.empty):
         raise TfmemError("the file is empty", where=shown, hint=_HOW_TO_BEGIN)
     return _file(root, shown)
 
 
-def _text(path: Path, shown: str) -> str:
+def read_data(path: Path, *, shown: str) -> bytes:
+    """The bytes of a budgets file. Raises TfmemError if it cannot be read, or is too large to be one."""
+    shown = one_line(shown)
     try:
         if path.exists() and not path.is_file():  # a named pipe would never end
             raise TfmemError("this is not a file", where=shown, hint="give the path of a YAML file")
@@ -61,10 +68,12 @@ def _text(path: Path, shown: str) -> str:
         raise TfmemError(f"this file cannot be read: {reason}", where=shown) from error
     if len(data) > MOST_BYTES:
         raise TfmemError(f"this file has more than {MOST_BYTES >> 20} MiB", where=shown, hint="is it the right file?")
-    return _decoded(data.removeprefix(codecs.BOM_UTF8), shown)
+    return data
 
 
-def _decoded(data: bytes, shown: str) -> str:
+def read_text(data: bytes, *, shown: str) -> str:
+    """The text of a budgets file, without the byte order mark that it may begin with."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

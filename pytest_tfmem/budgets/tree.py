@@ -6,7 +6,7 @@ not for YAML 1.1, which would make 90, true and 10 of them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -73,16 +73,28 @@ def parse_yaml(text: str, *, shown: str) -> Node | None:
     YAML and for what budgets do not need of it: tags, merge keys, several documents, duplicate keys, keys that are
     not text, nesting deeper than MOST_DEPTH, more than MOST_NODES values.
     """
+    root = compose(text, shown=shown).root
+    return _Builder(shown).node(root) if root else None
+
+
+class Composed(NamedTuple):
+    """YAML's own nodes with their marks, and those of them that have an anchor: an alias stands for one of these."""
+
+    root: yaml.Node | None
+    anchored: list[yaml.Node]
+
+
+def compose(text: str, *, shown: str) -> Composed:
+    """The nodes of the one YAML document in `text`. Raises TfmemError, with the place, for what is not YAML."""
     _refuse_control_characters(text, shown)
     try:
-        root = _compose(text, shown)
+        return _compose(text, shown)
     except yaml.MarkedYAMLError as error:
         said = ", ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
         raise TfmemError(f"this is not YAML: {one_line(said)}", where=str(_place(mark, shown))) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML: "\UFFFFFFFF" and %YAML 1.<5,000 digits>
         raise TfmemError(f"this is not YAML: {one_line(str(error))}", where=shown) from error
-    return _Builder(shown).node(root) if root else None
 
 
 def _refuse_control_characters(text: str, shown: str) -> None:
@@ -96,13 +108,13 @@ def _refuse_control_characters(text: str, shown: str) -> None:
         )
 
 
-def _compose(text: str, shown: str) -> yaml.Node | None:
+def _compose(text: str, shown: str) -> Composed:
     loader = _Loader(text, shown)
     root = loader.get_node() if loader.check_node() else None
     if loader.check_node():
         where = str(_place(_next_event(loader).start_mark, shown))
         raise TfmemError("a second document begins here", where=where, hint="keep one")
-    return root
+    return Composed(root, loader.anchored)
 
 
 def _next_event(loader: yaml.SafeLoader) -> Any:
@@ -120,6 +132,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.shown = shown
         self.depth = 0
+        self.anchored: list[yaml.Node] = []
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = _next_event(self)
@@ -132,6 +145,8 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
+        if node is not None and getattr(event, "anchor", None):
+            self.anchored.append(node)
         return node
 
 
