@@ -169,10 +169,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `verdict` is the worst of `verdicts`, which has one for every figure that has a limit ("unlimited" if none has).
     `phases` has, by phase, `seconds` and the phase's own peaks in bytes (`rss_bytes`, `rss_growth_bytes`,
     `rss_anon_bytes`). `allocator`: TensorFlow's GPU allocator that was in force, empty where there was none.
-    `runtime`: what its marker asks of the process that readings depend on, by name. `out_of_memory`: what a GPU
-    allocator refused, and why. `waited_seconds`: for cards that others held. `died` says how the process ended if it
-    did not end well; `why_spawned` why `auto` took a new interpreter in place of a fork; `unmeasured` why nothing at
-    all was measured (the test ran in pytest's own process); all are empty otherwise.
+    `runtime`: what its marker asks of the process that readings depend on, by name. `breached`: it failed for its
+    limits alone, and would have passed without them. `out_of_memory`: what a GPU allocator refused, and why.
+    `waited_seconds`: for cards that others held. `died` says how the process ended if it did not end well;
+    `why_spawned` why `auto` took a new interpreter in place of a fork; `unmeasured` why nothing at all was measured
+    (the test ran in pytest's own process); all are empty otherwise.
     `notes` are on this test, `notices` on the session: what the user should know, each a sentence without a full stop.
     """
 
@@ -187,6 +188,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline | None = None
     allocator: str = ""
     runtime: dict[str, str] = {}
+    breached: bool = False
     out_of_memory: str = ""
     waited_seconds: float = 0.0
     died: str = ""

@@ -97,6 +97,8 @@ class TestRun:
         self._lease = lease
         self._outcome: Outcome = "passed"
         self._failed_at_call: set[str] | None = None
+        self._breached: set[Phase] = set()
+        self._failed_otherwise = False
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
         order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
@@ -128,7 +130,7 @@ class TestRun:
         result = self._test.run_phase(phase)
         if result.report is not None:
             self.report = result.report
-            self._note_outcome(self.report)
+            self._note_outcome(self.report, phase)
         if result.stop is not None:
             replay.stop(self._item.session, result.stop)
         if result.failure:
@@ -156,6 +158,7 @@ class TestRun:
             phases=phase_figures(self._test.observed.phases),
             timeline=self._test.timeline(),
             allocator=allocator_in_force(self._test.observed.devices),
+            breached=self._outcome == "failed" and not self._failed_otherwise,
             runtime=asked(self._request.runtime, warm_up=self._request.warm_up),
             out_of_memory=reports.encodable(self._test.observed.out_of_memory),
             waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
@@ -228,6 +231,7 @@ class TestRun:
         phases, notes = phase_figures(self._test.observed.phases), self._notes()
         if not new:
             return ""
+        self._breached.add(phase)
         allocator = allocator_in_force(self._test.observed.devices)
         return breach_text(readings, limits, verdicts, phases, over=new, notes=notes, allocator=allocator)
 
@@ -239,14 +243,16 @@ class TestRun:
         unread = [figure for figure in DEVICE_FIGURES if verdicts.get(figure) == "not-measured"]
         return [figure for figure in unread if limits[figure].level == "error"]
 
-    def _note_outcome(self, report: pytest.TestReport) -> None:
+    def _note_outcome(self, report: pytest.TestReport, phase: Phase) -> None:
         if report.failed:
             self._outcome = "failed"
+            self._failed_otherwise |= phase not in self._breached
         elif report.skipped and self._outcome == "passed":
             self._outcome = "skipped"
 
     def _fail(self, phase: Phase, result: PhaseResult) -> None:
         self._outcome = "failed"
+        self._failed_otherwise = True
         self.report = None
         if result.detail:
             self._item.add_report_section(phase, OUTPUT_SECTION, result.detail)

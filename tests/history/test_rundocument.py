@@ -167,6 +167,7 @@ def test_a_document_has_the_layout_that_is_documented(tmp_path, document):
                 "timeline": {"seconds": [0.0, 0.1], "rss_tree_bytes": [1, 2]},
                 "allocator": "",
                 "runtime": {},
+                "breached": False,
                 "out_of_memory": "",
                 "waited_seconds": 0.0,
                 "died": "",
