@@ -9,6 +9,7 @@ import msgspec
 from pytest_tfmem.budgets.model import Tolerance
 from pytest_tfmem.gate.median import median
 from pytest_tfmem.gate.tolerance import floor_bytes
+from pytest_tfmem.units import parse_size, readable_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ _MIB = 1 << 20
 _UNSEEN = 2
 _PERCENTS = (0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100)
 _NO_NOISE = Tolerance(bytes=64 * _KIB)
-_PARTS = 64
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +71,4 @@ def proposed_limit(values: Sequence[int], tolerance: Tolerance) -> int:
     Never the last reading: a limit that follows a noisy figure down is broken by chance before long.
     """
     most = max(values)
-    return readable(most + floor_bytes(tolerance, most))
-
-
-def readable(size_bytes: int) -> int:
-    """The next size that is a whole number of 64ths of its power of two: at most 1.6 % more, such as 1.25 GiB."""
-    part = max(1, (1 << max(size_bytes, 1).bit_length() - 1) // _PARTS)
-    return -(-size_bytes // part) * part
+    return parse_size(readable_ceiling(most + floor_bytes(tolerance, most)))
