@@ -9,7 +9,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     gate
     report
     settings
-    request testrun ahead session
+    request testrun ahead recording session
     plugin check doctor attempts
     cli
 
@@ -29,6 +29,7 @@ What each room knows:
     request   what is asked of one test, by its markers, the file and the options
     testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
     ahead     which tests and files come next, made ready while another test runs
+    recording this session as a run, and the record that is made of it as its tests end
     session   what this plugin knows in one pytest session
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are

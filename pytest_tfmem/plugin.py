@@ -13,7 +13,7 @@ from pytest_tfmem.session import KEY, TfmemSession
 from pytest_tfmem.settings import options
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from pytest_tfmem.testrun import Outcome, TestRun
 
@@ -248,6 +248,14 @@ class Summary:
         self._session = session
         self._config = config
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._session.recording.to_run(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose workers collect in place of this process
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        is_grouped = self._config.getoption("dist", "no") == "loadgroup"
+        self._session.recording.to_run(map(identity.ungrouped, ids) if is_grouped else ids)
+
     @pytest.hookimpl(trylast=True)  # after those who write reports down as they come
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._session.record(report)
@@ -260,6 +268,7 @@ class Summary:
             self._session.notices.append(f"--tfmem-json: {error}")
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        self._session.finish(int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         measurements = self._session.measurements()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.recording import Recording, shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.budgets.model import BudgetsFile
     from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.isolate.allocators import GpuFacts
     from pytest_tfmem.isolate.gpus import Gpus
     from pytest_tfmem.isolate.lease import Lease
@@ -38,7 +37,7 @@ class TfmemSession:
         self.settings = settings
         self.notices: list[str] = []
         self._config = config
-        self._began = dt.datetime.now(tz=dt.UTC)
+        self.recording = Recording(settings, root=config.rootpath, off=_keeps_no_record(settings, config))
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
         self._lazy_starter: Starter | None = None
@@ -76,6 +75,7 @@ class TfmemSession:
         """Start the test in a fresh process. Fails the test if it cannot be started."""
         from pytest_tfmem.testrun import TestRun  # noqa: PLC0415  only where a test is isolated
 
+        self.recording.look()
         try:
             request = self.request(item)
             with ExitStack() as undone:
@@ -117,11 +117,16 @@ class TfmemSession:
 
         Taken off it and packed: pytest keeps every report to the session's end, and a long session many.
         """
+        self.recording.saw(report.nodeid)
         measured = getattr(report, "tfmem", None)
         if isinstance(measured, dict):
             from msgspec import msgpack  # noqa: PLC0415  only where something was measured
 
+            from pytest_tfmem.figures import decode_measurement  # noqa: PLC0415
+
+            self._measured.pop(report.nodeid, None)
             self._measured[report.nodeid] = msgpack.encode(measured)
+            self.recording.add(decode_measurement(measured))
             del report.tfmem
 
     def measurements(self) -> list[Measurement]:
@@ -138,19 +143,23 @@ class TfmemSession:
         """Write the run document, if one is wanted. Raises OSError."""
         if self.settings.json is None:
             return
-        import os  # noqa: PLC0415
+        from msgspec.structs import replace  # noqa: PLC0415  only if one is wanted
 
-        from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only if one is wanted
-        from pytest_tfmem.history.origin import find_origin  # noqa: PLC0415
-        from pytest_tfmem.history.rundocument import RunDocument, describe_run, write_run_document  # noqa: PLC0415
-        from pytest_tfmem.measure.nvml import names_and_version  # noqa: PLC0415
+        from pytest_tfmem.history.rundocument import RunDocument, write_run_document  # noqa: PLC0415
 
-        seconds = (dt.datetime.now(tz=dt.UTC) - self._began).total_seconds()
-        origin = find_origin(self._config.rootpath, os.environ)
-        run = describe_run(origin, started_at=self._began, duration_seconds=seconds)
-        gpus, gpu_driver = names_and_version()
-        environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
-        write_run_document(self.settings.json, RunDocument(run=run, environment=environment, tests=self.measurements()))
+        recorded = self.run()
+        run = replace(recorded.run, duration_seconds=self.recording.seconds)
+        document = RunDocument(run=run, environment=recorded.environment, tests=recorded.tests)
+        write_run_document(self.settings.json, document)
+
+    def run(self) -> RecordedRun:
+        """The session as a run, as far as it has come."""
+        return self.recording.run_with(self.measurements())
+
+    def finish(self, exit_status: int) -> None:
+        """The session's exit status is known: end the record of its run."""
+        self.recording.finish(exit_status, self.measurements)
+        self.notices += self.recording.notices
 
     @property
     def ahead(self) -> Ahead:
@@ -248,8 +257,9 @@ def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | No
         return None
     from pytest_tfmem.budgets.file import load_budgets  # noqa: PLC0415  only where there is such a file
 
-    return load_budgets(settings.budgets, shown=_shown(settings.budgets, config.rootpath))
+    return load_budgets(settings.budgets, shown=shown(settings.budgets, config.rootpath))
 
 
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+def _keeps_no_record(settings: Settings, config: pytest.Config) -> bool:
+    """Whether this session is not one that is recorded: a worker's, one that only lists tests or measures none."""
+    return bool(hasattr(config, "workerinput") or settings.in_process or config.getoption("collectonly", False))

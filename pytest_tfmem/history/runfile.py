@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.history.encoding import encoded, finite
@@ -47,7 +48,13 @@ class RunFileWriter:
             self._write(encoded(header))
         except BaseException:
             self.close()
+            with suppress(OSError):
+                path.unlink()
             raise
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor >= 0
 
     @property
     def tests(self) -> int:
@@ -62,7 +69,7 @@ class RunFileWriter:
         self._write(encoded(footer))
 
     def close(self) -> None:
-        if self._descriptor >= 0:
+        if self.is_open:
             os.close(self._descriptor)
             self._descriptor = -1
 

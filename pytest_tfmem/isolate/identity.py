@@ -26,6 +26,12 @@ def collected_id(item: pytest.Item) -> str:
     return item.stash.get(_COLLECTED_ID, escaped(item.nodeid))
 
 
+def ungrouped(nodeid: str) -> str:
+    """The id without the `@group` that pytest-xdist adds to it under `--dist=loadgroup`."""
+    at = nodeid.rfind("@")
+    return nodeid[:at] if at > nodeid.rfind("]") else nodeid  # within brackets it is a parameter's
+
+
 def ordinal(item: pytest.Item) -> int:
     """How many items of the session before this one have its id: usually none."""
     ordinals = item.session.stash.get(_ORDINALS, None)
