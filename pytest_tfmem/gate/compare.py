@@ -34,6 +34,8 @@ def changes(
     others = _latest_by_place(before)
     found = []
     for key, points in now.points.items():
+        if not points:
+            continue
         latest = _by_session(points)[-1]
         if not is_gated(key.figure, latest.exactness, limited=limited(key)):
             continue
@@ -41,6 +43,8 @@ def changes(
         other = others.get(_place(key))
         if not earlier and other is not None:
             told = differences(before.conditions.get(other.conditions, {}), now.conditions.get(key.conditions, {}))
+            unlike = before.points[other][-1].exactness
+            told += [f"exactness {unlike} -> {latest.exactness}"] * (unlike != latest.exactness)
             found.append(_unlike(key, latest, "incomparable", told))
         else:
             found.append(_held_against(key, latest, _by_session(earlier), tolerance))
