@@ -75,7 +75,6 @@ class TfmemSession:
         """Start the test in a fresh process. Fails the test if it cannot be started."""
         from pytest_tfmem.testrun import TestRun  # noqa: PLC0415  only where a test is isolated
 
-        self.recording.look()
         try:
             request = self.request(item)
             with ExitStack() as undone:
@@ -86,6 +85,7 @@ class TfmemSession:
                     item, request, self.settings, self._starter, basetemp=self._folder(), gpus=self._gpus, lease=lease
                 )
                 undone.pop_all()  # the run lets go of it
+                self.recording.look()
                 return run
         except TfmemError as error:
             failure = str(error)
