@@ -52,6 +52,15 @@ class Server:
         """As if its machine had lost its power."""
         self._run("pg_ctl", "stop", "--mode=immediate", "--wait")
 
+    @contextmanager
+    def up_again(self):
+        """What stops the server in here stops it for no other test."""
+        try:
+            yield
+        finally:
+            if not (self.folder / "data" / "postmaster.pid").exists():
+                self.start()
+
     def url(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={self.folder}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.history.folder import make_folder
 from pytest_tfmem.history.series import History
 from pytest_tfmem.history.sql import reading
 from pytest_tfmem.history.sql.connecting import connected, make_engine, transaction
@@ -124,6 +125,6 @@ class DatabaseStore:
         if self._address.file is None:
             return
         try:
-            self._address.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._address.file.parent)
         except OSError as error:
             raise TfmemError(one_line(error.strerror or str(error)), where=self.shown) from None

@@ -10,8 +10,8 @@ import msgspec
 
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.figures import Measurement, decode_reading
-from pytest_tfmem.history.recorded import Footer, RecordedRun
-from pytest_tfmem.history.runfile import Header
+from pytest_tfmem.history.recorded import Footer, Header, RecordedRun
+from pytest_tfmem.history.rundocument import SCHEMA, wrong_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,10 @@ def parts(run: RecordedRun) -> Iterator[tuple[int, bytes]]:
 def unpacked(header: str, footer: str | None, bodies: Iterable[bytes], *, where: str) -> RecordedRun:
     """The run as it was recorded. Raises TfmemError for what this version of pytest-tfmem cannot read."""
     try:
-        of_run = msgspec.convert(json.loads(header), Header)
+        data = json.loads(header)
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise wrong_schema(data, where, kind="run")
+        of_run = msgspec.convert(data, Header)
         tests = [test for body in bodies for test in json.loads(zlib.decompress(body))]
         return RecordedRun(
             run=of_run.run,
@@ -45,7 +48,7 @@ def unpacked(header: str, footer: str | None, bodies: Iterable[bytes], *, where:
             tests=msgspec.convert(tests, list[Measurement], dec_hook=decode_reading),
             footer=None if footer is None else msgspec.convert(json.loads(footer), Footer),
         )
-    except (msgspec.ValidationError, ValueError, zlib.error, RecursionError) as fault:
+    except (msgspec.ValidationError, ValueError, TypeError, zlib.error, RecursionError) as fault:
         raise TfmemError(one_line(f"holds a run that cannot be read: {fault}"), where=where) from fault
 
 
