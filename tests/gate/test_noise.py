@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_tfmem.budgets.model import Tolerance
-from pytest_tfmem.gate.noise import Noise, deserved_tolerance, noise, proposed_limit, readable
+from pytest_tfmem.gate.noise import Noise, deserved_tolerance, noise, proposed_limit
 from pytest_tfmem.gate.nominate import nominated
 from pytest_tfmem.gate.tolerance import floor_bytes
+from pytest_tfmem.units import parse_size
 
 KIB = 1 << 10
 MIB = 1 << 20
-GIB = 1 << 30
 readings = st.lists(st.integers(0, 1 << 44), min_size=1, max_size=30)
 
 
@@ -56,28 +56,6 @@ def test_no_reading_that_was_seen_is_suspect_by_its_own_tolerance(values):
         assert max(values) - middle <= floor_bytes(tolerance, middle)
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        (GIB + GIB // 4, GIB + GIB // 4),
-        (GIB + 1, GIB + 16 * MIB),
-        (160 * MIB, 160 * MIB),
-        (0, 0),
-        (1, 1),
-        (63, 63),
-        (129, 130),
-    ],
-)
-def test_a_readable_size_is_a_whole_number_of_64ths(size, expected):
-    assert readable(size) == expected
-
-
-@given(st.integers(0, 1 << 50))
-def test_a_readable_size_is_hardly_more(size):
-    assert size <= readable(size) <= size * 65 / 64 + 1
-    assert readable(readable(size)) == readable(size)
-
-
 @given(readings, st.integers(0, 1 << 30), st.floats(0, 0.5))
 def test_a_limit_leaves_room_above_all_that_was_seen(values, size, fraction):
     limit = proposed_limit(values, Tolerance(fraction=fraction, bytes=size))
@@ -88,4 +66,4 @@ def test_a_limit_leaves_room_above_all_that_was_seen(values, size, fraction):
 def test_a_limit_does_not_follow_the_last_reading():
     tolerance = Tolerance(fraction=0.01, bytes=MIB)
     assert proposed_limit([1200 * MIB, 1000 * MIB], tolerance) == proposed_limit([1000 * MIB, 1200 * MIB], tolerance)
-    assert proposed_limit([1200 * MIB], tolerance) == 1216 * MIB
+    assert proposed_limit([1200 * MIB], tolerance) == parse_size("1.19 GiB")
