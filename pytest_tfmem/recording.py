@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.history.environment import Environment
     from pytest_tfmem.history.origin import Looking
     from pytest_tfmem.history.recorded import Footer, Header, RecordedRun
     from pytest_tfmem.history.rundocument import Collected, Shard
@@ -38,6 +39,7 @@ class Recording:
         self._to_run: list[str] | None = None
         self._ended: set[str] = set()
         self._lazy_header: Header | None = None
+        self._lazy_environment: Environment | None = None
         self._looking: Looking | None = None
         self._footer: Footer | None = None
         self._file: _File | None = None
@@ -68,11 +70,9 @@ class Recording:
         self._to_run = list(nodeids)
 
     def look(self) -> None:
-        """A test to be measured begins: have git look meanwhile."""
-        if self._file is not None and self._looking is None:
-            from pytest_tfmem.history.origin import Looking  # noqa: PLC0415  only where something is measured
-
-            self._looking = Looking(self._root)
+        """A test has been started: while its process gets going, find out what the record begins with."""
+        if self._file is not None and self._lazy_environment is None:
+            self._look()
 
     def saw(self, nodeid: str) -> None:
         """This test has run, or a part of it."""
@@ -115,17 +115,23 @@ class Recording:
         """Whether somebody misses this run's file though nothing was measured in it: as one shard among others."""
         return bool(self._settings.shard or self._settings.budgets) and self._shard() is not None
 
-    def _described(self) -> Header:
+    def _look(self) -> Environment:
         from pytest_tfmem.history.environment import describe_environment  # noqa: PLC0415  only where it is wanted
         from pytest_tfmem.history.origin import Looking  # noqa: PLC0415
-        from pytest_tfmem.history.recorded import Header  # noqa: PLC0415
-        from pytest_tfmem.history.rundocument import describe_run  # noqa: PLC0415
         from pytest_tfmem.measure.nvml import names_and_version  # noqa: PLC0415
 
-        looking = self._looking or Looking(self._root)
+        self._looking = Looking(self._root)
         gpus, gpu_driver = names_and_version()
-        environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
-        origin = looking.origin(os.environ)
+        self._lazy_environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
+        return self._lazy_environment
+
+    def _described(self) -> Header:
+        from pytest_tfmem.history.origin import Origin  # noqa: PLC0415  only where it is wanted
+        from pytest_tfmem.history.recorded import Header  # noqa: PLC0415
+        from pytest_tfmem.history.rundocument import describe_run  # noqa: PLC0415
+
+        environment = self._lazy_environment or self._look()
+        origin = self._looking.origin(os.environ) if self._looking else Origin()
         run = describe_run(origin, started_at=self._began, shard=self._shard(), collected=self._collected())
         return Header(run=run, environment=environment)
 
@@ -183,13 +189,13 @@ class _File:
 
     def _opened(self) -> RunFileWriter:
         if self._writer is None:
-            from pytest_tfmem.history.folder import begin_run_file  # noqa: PLC0415  only where something was measured
+            from pytest_tfmem.history.runfiles import begin_run_file  # noqa: PLC0415  only where something was measured
 
             self._writer = begin_run_file(self._folder, self._header())
         return self._writer
 
     def _prune(self) -> None:
-        from pytest_tfmem.history.folder import prune  # noqa: PLC0415  the same
+        from pytest_tfmem.history.runfiles import prune  # noqa: PLC0415  the same
 
         prune(self._folder)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import os
-import re
-from contextlib import contextmanager, suppress
-from itertools import count, groupby
+from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.history.encoding import write_whole
 from pytest_tfmem.history.glance import infos_of
-from pytest_tfmem.history.runfile import RunFileWriter, is_being_written, run_lines
+from pytest_tfmem.history.runfile import run_lines
+from pytest_tfmem.history.runfiles import SUFFIX, free_path, is_own, make_folder
 from pytest_tfmem.history.runlines import WHOLE, runs_of
 from pytest_tfmem.history.series import History, history_of
 from pytest_tfmem.history.slim import slim
@@ -24,15 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pytest_tfmem.history.recorded import Header, RecordedRun
-    from pytest_tfmem.history.rundocument import Run
+    from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.history.runlines import Decoding
 
-SUFFIX = ".jsonl"
-KEPT = 50
 _FILES = (SUFFIX, ".json")
-_OWN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.jsonl")
-_SHORT_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class _Found(NamedTuple):
@@ -65,7 +57,7 @@ class FolderStore:
             for run in runs:
                 if run.run.id not in known:
                     known.add(run.run.id)
-                    write_whole(_free(self._path, run.run), run_lines(run))
+                    write_whole(free_path(self._path, run.run), run_lines(run))
                     pushed += 1
         except OSError as fault:
             raise TfmemError(fault.strerror or "cannot be written", where=one_line(self.shown)) from fault
@@ -99,7 +91,7 @@ class FolderStore:
         for path in self._files():
             infos: list[RunInfo] = []
             with self._passing_over():
-                infos = infos_of(path, holds_one=_OWN_NAME.fullmatch(path.name) is not None)
+                infos = infos_of(path, holds_one=is_own(path))
             for info in infos:
                 known = best.get(info.id)
                 if known is None or (info.complete, info.tests) > (known.info.complete, known.info.tests):
@@ -121,50 +113,3 @@ class FolderStore:
             if not self._path.is_dir():
                 raise
             self._faults[str(fault)] = None
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for run files, unless it is there. One that we make is ignored by git. Raises OSError."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        if not folder.is_dir():
-            raise
-        return
-    with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="ascii") as ignore:
-        ignore.write("*\n")
-
-
-def begin_run_file(folder: Path, header: Header) -> RunFileWriter:
-    """Begin a file for this run in the folder, which is made if it is not there. Raises OSError."""
-    make_folder(folder)
-    while True:
-        with suppress(FileExistsError):  # another's, of the same moment: the next name is another
-            return RunFileWriter(_free(folder, header.run), header)
-
-
-def prune(folder: Path, *, keep: int = KEPT) -> None:
-    """Remove all but the last run files of those that are named as ours, and not one that is being written.
-
-    Raises OSError if one cannot be removed.
-    """
-    own = sorted(path for path in folder.glob(f"*{SUFFIX}") if _OWN_NAME.fullmatch(path.name))
-    for path in own[: max(len(own) - keep, 0)]:
-        if not is_being_written(path):
-            path.unlink(missing_ok=True)  # another session may be at it, too
-
-
-def _free(folder: Path, run: Run) -> Path:
-    """A name that no file in the folder has: by the time of the run's start, and its id."""
-    start = run.started_at.astimezone(dt.UTC)
-    time = f"{start.year:04}{start:%m%dT%H%M%S.%f}Z"
-    names = (folder / f"{time}-{short}{SUFFIX}" for short in _short_ids(run.id))
-    return next(path for path in names if not os.path.lexists(path))  # a link that leads nowhere has it, too
-
-
-def _short_ids(run_id: str) -> Iterator[str]:
-    """Names for a run, 8 hexadecimal digits each: the beginning of its id, if it is such as ours are."""
-    if _SHORT_ID.match(run_id):
-        yield run_id[:8]
-    for number in count():
-        yield hashlib.sha256(f"{number} {run_id}".encode("utf-8", "backslashreplace")).hexdigest()[:8]
