@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.history.folder import make_folder
+from pytest_tfmem.history.runfiles import make_folder
 from pytest_tfmem.history.series import History
 from pytest_tfmem.history.sql import reading
 from pytest_tfmem.history.sql.connecting import connected, make_engine, transaction
