@@ -10,6 +10,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     report
     settings
     request testrun ahead recording session
+    upkeep
     plugin check doctor attempts
     cli
 
@@ -31,6 +32,7 @@ What each room knows:
     ahead     which tests and files come next, made ready while another test runs
     recording this session as a run, and the record that is made of it as its tests end
     session   what this plugin knows in one pytest session
+    upkeep    budgets.yaml kept up to date: which limits are to change by what tests needed, which entries are to go
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more

@@ -57,6 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(InProcess(session), "tfmem-in-process")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(session, config), "tfmem-summary")
+    if session.settings.update:
+        from pytest_tfmem.upkeep.keeper import keep_up  # noqa: PLC0415  only where it is asked for
+
+        keep_up(session, config)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -38,15 +38,22 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_baseline(
-    locations: Sequence[str], current: Run, *, root: Path, named: bool, nodeids: Collection[str] | None = None
+    locations: Sequence[str],
+    current: Run,
+    *,
+    root: Path,
+    named: bool,
+    nodeids: Collection[str] | None = None,
+    same_code: bool = False,
 ) -> Earlier:
     """The runs at these locations that count for `current`: of each location the last `MOST_RUNS`.
 
     `named`: the user has said that these are to be held against. Then the runs of a file or a folder count whatever
     they are of, all but `current` itself; those of a database are everyone's, and count as those of a history do, by
-    `earlier`. With `nodeids`, the series of these tests alone. Raises nothing for what cannot be read.
+    `earlier`. With `nodeids`, the series of these tests alone; with `same_code`, runs of the very code of `current`,
+    too. Raises nothing for what cannot be read.
     """
-    found = [_Location(location, current, root, named).load(nodeids) for location in locations]
+    found = [_Location(location, current, root, named, same_code).load(nodeids) for location in locations]
     return Earlier(
         history=_joined([one.history for one in found]),
         runs=sum(one.runs for one in found),
@@ -56,11 +63,12 @@ def load_baseline(
 
 
 class _Location:
-    def __init__(self, location: str, current: Run, root: Path, named: bool) -> None:
+    def __init__(self, location: str, current: Run, root: Path, named: bool, same_code: bool) -> None:
         self._location = location
         self._current = current
         self._root = root
         self._named = named
+        self._same_code = same_code
 
     def load(self, nodeids: Collection[str] | None) -> Earlier:
         if not (self._named or is_url(self._location) or (self._root / self._location).exists()):
@@ -82,16 +90,24 @@ class _Location:
             return [info.id for info in infos if info.id != self._current.id]
         known = any(info.commit for info in infos)
         commit = self._current.commit
-        return earlier(infos, self._current, ancestors_of(self._root, commit) if commit and known else None)
+        ancestors = ancestors_of(self._root, commit) if commit and known else None
+        return earlier(infos, self._current, ancestors, same_code=self._same_code)
 
 
-def earlier(infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | None) -> list[str]:
+def earlier(
+    infos: Iterable[RunInfo], current: Run, ancestors: frozenset[str] | None, *, same_code: bool = False
+) -> list[str]:
     """The ids of the runs that `current` is held against, in the order given.
 
     Where commits are known: runs of clean work trees, at commits that `current` came from, but not at its own if that
-    is what it measures. Without `ancestors` (a shallow clone) every other commit's. Without git, every other run.
+    is what it measures, unless `same_code` is wanted. Without `ancestors` (a shallow clone) every other commit's.
+    Without git, every other run.
     """
-    return [info.id for info in infos if info.id != current.id and _counts(info, current, ancestors)]
+    return [
+        info.id
+        for info in infos
+        if info.id != current.id and (_counts(info, current, ancestors) or (same_code and _is_same(info, current)))
+    ]
 
 
 def ancestors_of(directory: Path, commit: str) -> frozenset[str] | None:
@@ -114,6 +130,10 @@ def _counts(info: RunInfo, current: Run, ancestors: frozenset[str] | None) -> bo
     if info.commit == current.commit:
         return bool(current.dirty)
     return ancestors is None or info.commit in ancestors
+
+
+def _is_same(info: RunInfo, current: Run) -> bool:
+    return info.commit == current.commit and not info.dirty and not current.dirty
 
 
 def _joined(histories: Sequence[History]) -> History:
