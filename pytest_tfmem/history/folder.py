@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.history.encoding import write_whole
-from pytest_tfmem.history.glance import infos_of
-from pytest_tfmem.history.runfile import run_lines
+from pytest_tfmem.history.glance import info_of, infos_of
+from pytest_tfmem.history.runfile import is_being_written, run_lines
 from pytest_tfmem.history.runfiles import SUFFIX, free_path, is_own, make_folder
 from pytest_tfmem.history.runlines import WHOLE, runs_of
 from pytest_tfmem.history.series import History, history_of
@@ -52,12 +52,13 @@ class FolderStore:
             raise TfmemError("is a file, and runs are pushed into a folder", where=one_line(self.shown))
         try:
             make_folder(self._path)
-            known = {found.info.id for found in self._found()}
+            known = {found.info.id: found for found in self._found()}
             pushed = 0
             for run in runs:
-                if run.run.id not in known:
-                    known.add(run.run.id)
-                    write_whole(free_path(self._path, run.run), run_lines(run))
+                found = _Found(info_of(run), self._path_for(run, known.get(run.run.id)))
+                if _is_better(found, known.get(run.run.id)):
+                    write_whole(found.path, run_lines(run))
+                    known[run.run.id] = found
                     pushed += 1
         except OSError as fault:
             raise TfmemError(fault.strerror or "cannot be written", where=one_line(self.shown)) from fault
@@ -93,10 +94,16 @@ class FolderStore:
             with self._passing_over():
                 infos = infos_of(path, holds_one=is_own(path))
             for info in infos:
-                known = best.get(info.id)
-                if known is None or (info.complete, info.tests) > (known.info.complete, known.info.tests):
-                    best[info.id] = _Found(info, path)
+                found = _Found(info, path)
+                if _is_better(found, best.get(info.id)):
+                    best[info.id] = found
         return sorted(best.values(), key=lambda found: (found.info.started_at, found.info.id))
+
+    def _path_for(self, run: RecordedRun, known: _Found | None) -> Path:
+        """Where the run is to be written: over a file of ours that has less of it, and that nobody writes."""
+        if known is not None and is_own(known.path) and not is_being_written(known.path):
+            return known.path
+        return free_path(self._path, run.run)
 
     def _files(self) -> list[Path]:
         if self._path.is_dir():
@@ -113,3 +120,8 @@ class FolderStore:
             if not self._path.is_dir():
                 raise
             self._faults[str(fault)] = None
+
+
+def _is_better(found: _Found, known: _Found | None) -> bool:
+    """Whether more is known of a run here than there: of one that came to its end everything is."""
+    return known is None or (found.info.complete, found.info.tests) > (known.info.complete, known.info.tests)

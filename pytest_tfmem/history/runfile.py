@@ -85,7 +85,8 @@ class RunFileWriter:
             while written < len(line):
                 written += os.write(self._descriptor, line[written:])  # a disk that fills up takes a part first
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(line)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -59,7 +60,7 @@ def runs_of(path: Path, decoding: Decoding[Any], *, ids: Collection[str] | None 
     where = one_line(str(path))
     try:
         with path.open("rb") as file:
-            if file.readline(_SHORT).strip() == b"{":  # a document that somebody has laid out for reading
+            if re.fullmatch(rb"\{\s*\n", file.readline(_SHORT)):  # a document that somebody has laid out for reading
                 runs = iter([_of_document(path)])
             else:
                 file.seek(0)
