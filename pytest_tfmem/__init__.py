@@ -9,6 +9,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     gate
     report
     settings
+    comparison
     request testrun ahead recording session
     upkeep
     plugin check doctor attempts
@@ -27,6 +28,7 @@ What each room knows:
     gate      better or worse: which changes of a series are more than noise, and with what chance of a false alarm
     report    for people: the pytest summary, failures, JUnit properties
     settings  every option and ini key, declared once and read once
+    comparison what this session's readings are held against, what has changed, and which tests fail by that
     request   what is asked of one test, by its markers, the file and the options
     testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
     ahead     which tests and files come next, made ready while another test runs
@@ -45,6 +47,6 @@ would warn that it comes too late.
 
 from __future__ import annotations
 
-from pytest_tfmem.errors import MemoryBudgetExceeded
+from pytest_tfmem.errors import MemoryBudgetExceeded, MemoryRegression
 
-__all__ = ["MemoryBudgetExceeded"]
+__all__ = ["MemoryBudgetExceeded", "MemoryRegression"]

@@ -33,6 +33,11 @@ class MemoryBudgetExceeded(pytest.fail.Exception):  # type: ignore[name-defined,
         super().__init__(msg, pytrace=False)
 
 
+class MemoryRegression(MemoryBudgetExceeded):
+    """Raised in a test that needs more than it did before, where that fails it (`--tfmem-fail-on=regression`)."""
+
+
+MemoryRegression.__module__ = "builtins"
 MemoryBudgetExceeded.__module__ = "builtins"  # as pytest does with its own: summaries then show the bare name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -163,6 +164,23 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     waiver: Waiver | None = None
 
 
+class Regression(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure that has grown against earlier runs, for which the test fails. `gpu`: its place, for a GPU's figure.
+
+    `before_bytes`: the median of `runs` earlier runs, the first of them at `since`, of `since_commit`. `again_bytes`:
+    the reading of the run that confirmed it.
+    """
+
+    figure: str
+    gpu: int
+    before_bytes: int
+    now_bytes: int
+    again_bytes: int
+    runs: int
+    since: dt.datetime
+    since_commit: str | None = None
+
+
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one test in one process: rides on the test's report, and is an entry of a run document.
 
@@ -174,6 +192,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `waited_seconds`: for cards that others held. `died` says how the process ended if it did not end well;
     `why_spawned` why `auto` took a new interpreter in place of a fork; `unmeasured` why nothing at all was measured
     (the test ran in pytest's own process); all are empty otherwise.
+    `regressions` are what it failed for beside its limits.
     `notes` are on this test, `notices` on the session: what the user should know, each a sentence without a full stop.
     """
 
@@ -194,6 +213,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     died: str = ""
     why_spawned: str = ""
     unmeasured: str = ""
+    regressions: list[Regression] = []
     notes: list[str] = []
     notices: list[str] = []
 

@@ -274,9 +274,14 @@ class Summary:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         self._session.finish(int(session.exitstatus))
 
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+    def pytest_configure_node(self, node: Any) -> None:
+        self._session.tell_worker(node.workerinput)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         measurements = self._session.measurements()
-        notices = [*self._session.notices, *dict.fromkeys(notice for test in measurements for notice in test.notices)]
+        held = self._session.held_against(measurements)
+        notices = list(dict.fromkeys([*self._session.notices, *(one for test in measurements for one in test.notices)]))
         if not measurements and not notices:
             return
         from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
@@ -284,7 +289,7 @@ class Summary:
         terminalreporter.section("memory budgets")
         verbosity = self._config.get_verbosity("tfmem")
         width = self._config.get_terminal_writer().fullwidth
-        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=notices):
+        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=notices, held=held):
             terminalreporter.write_line(line.text, **line.markup)
 
 

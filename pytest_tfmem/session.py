@@ -12,8 +12,11 @@ from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.recording import Recording, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_tfmem.ahead import Ahead
     from pytest_tfmem.budgets.model import BudgetsFile
+    from pytest_tfmem.comparison import Comparison
     from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.isolate.allocators import GpuFacts
@@ -22,11 +25,13 @@ if TYPE_CHECKING:
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.scratch import Scratch
     from pytest_tfmem.isolate.starter import Starter
+    from pytest_tfmem.report.regressions import HeldAgainst
     from pytest_tfmem.request import Request, Requests
     from pytest_tfmem.settings import Settings
     from pytest_tfmem.testrun import Outcome, TestRun
 
 MARKERS = ("memory_budget", "tf_runtime")
+_RUN_ID = "tfmem_run_id"
 KEY: pytest.StashKey[TfmemSession] = pytest.StashKey()
 
 
@@ -44,6 +49,7 @@ class TfmemSession:
         self._lazy_ahead: Ahead | None = None
         self._scratch: Scratch | None = None
         self._lazy_gpus: Gpus | None = None
+        self._lazy_comparison: Comparison | None = None
         self._measured: dict[str, bytes] = {}
 
     @property
@@ -82,7 +88,14 @@ class TfmemSession:
                 if lease is not None:
                     undone.enter_context(lease)
                 run = TestRun(
-                    item, request, self.settings, self._starter, basetemp=self._folder(), gpus=self._gpus, lease=lease
+                    item,
+                    request,
+                    self.settings,
+                    self._starter,
+                    basetemp=self._folder(),
+                    gpus=self._gpus,
+                    lease=lease,
+                    comparison=(lambda: self._comparison) if self.settings.fail_on_regression else None,
                 )
                 undone.pop_all()  # the run lets go of it
                 self.recording.look()
@@ -138,6 +151,19 @@ class TfmemSession:
         from pytest_tfmem.figures import decode_measurement  # noqa: PLC0415
 
         return [decode_measurement(msgpack.decode(measured)) for measured in self._measured.values()]
+
+    def tell_worker(self, workerinput: dict[str, Any]) -> None:
+        """Let a worker of pytest-xdist know which run this is, if it is to hold tests against earlier ones."""
+        if self.settings.fail_on_regression:
+            workerinput[_RUN_ID] = self.recording.header.run.id
+
+    def held_against(self, measurements: Sequence[Measurement]) -> HeldAgainst | None:
+        """What has changed since earlier runs; what of them could not be read is a notice. None if nothing measured."""
+        if all(test.unmeasured for test in measurements):
+            return None
+        held = self._comparison.held_against(measurements)
+        self.notices += self._comparison.notices
+        return held
 
     def write_json(self) -> None:
         """Write the run document, if one is wanted. Raises OSError."""
@@ -214,6 +240,23 @@ class TfmemSession:
 
             self._lazy_requests = Requests(self.settings, self._file, self._gpu_facts)
         return self._lazy_requests
+
+    @property
+    def _comparison(self) -> Comparison:
+        if self._lazy_comparison is None:
+            from msgspec.structs import replace  # noqa: PLC0415  only where something was measured
+
+            from pytest_tfmem.comparison import Comparison  # noqa: PLC0415
+
+            tolerance = self._file.defaults.tolerance if self._file else None
+            header = self.recording.header
+            in_controller = getattr(self._config, "workerinput", {}).get(_RUN_ID)
+            if in_controller:  # what the controller has written down of this session is no earlier run
+                header = replace(header, run=replace(header.run, id=in_controller))
+            self._lazy_comparison = Comparison(
+                self.settings, root=self._config.rootpath, header=header, tolerance=tolerance
+            )
+        return self._lazy_comparison
 
     def _folder(self) -> Any:
         if self._scratch is None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import pytest
 
 from pytest_tfmem.budgets.verdict import breaches, judge, worst
+from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.history.conditions import asked
 from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
+from pytest_tfmem.isolate.again import run_again
 from pytest_tfmem.isolate.controller import IsolatedTest
 from pytest_tfmem.isolate.lease import nested_environment, visible_devices
 from pytest_tfmem.isolate.order import Order
@@ -28,19 +33,20 @@ from pytest_tfmem.measure.device_readings import (
     warmed_up,
 )
 from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
-from pytest_tfmem.report.failure import breach_text
+from pytest_tfmem.report.failure import breach_text, regression_text
 from pytest_tfmem.report.properties import junit_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_tfmem.comparison import Comparison, Judgement
     from pytest_tfmem.figures import FigureReading, Verdict
     from pytest_tfmem.isolate.controller import PhaseResult
     from pytest_tfmem.isolate.gpus import Gpus
     from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.starter import Starter
-    from pytest_tfmem.measure.devices import TensorPeak
+    from pytest_tfmem.measure.devices import DeviceMarks, TensorPeak
     from pytest_tfmem.measure.footprint import Footprint
     from pytest_tfmem.request import Request
     from pytest_tfmem.settings import Settings
@@ -74,7 +80,8 @@ class _Judgement:
 class TestRun:
     """One attempt. `run(phase)` returns the phase's report, or raises what the controller is to see raised.
 
-    `lease` has the cards that are this test's alone, if any; `close` lets go of it.
+    `lease` has the cards that are this test's alone, if any; `close` lets go of it. `comparison` gives what the test is
+    held against, if it is to fail by that.
     """
 
     __test__ = False
@@ -89,6 +96,7 @@ class TestRun:
         basetemp: Path,
         gpus: Gpus,
         lease: Lease | None,
+        comparison: Callable[[], Comparison] | None = None,
     ) -> None:
         self._item = item
         self._request = request
@@ -101,13 +109,16 @@ class TestRun:
         self._failed_otherwise = False
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
-        order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
-        self._tensors = self._profiled(order, starter)
+        self._comparison = comparison
+        self._judgement: Judgement | None = None
+        self._starter = starter
+        self._order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
+        self._tensors = self._profiled(self._order)
         self._test = IsolatedTest(
-            order,
+            self._order,
             start=starter.start,
-            judge=self._breach,
-            restore=lambda data: replay.restored(item, data),
+            judge=self._judge,
+            restore=self._restored,
             deliver=lambda said: replay.deliver(item, said),
             footprint=self._footprint if self._sees_gpus else None,
             retries=self._sees_gpus and request.choice.allocator in ROUNDING,
@@ -163,8 +174,9 @@ class TestRun:
             out_of_memory=reports.encodable(self._test.observed.out_of_memory),
             waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),
+            regressions=self._judgement.regressions if self._judgement else [],
             notes=self._notes(),
-            notices=[notice] if notice else [],
+            notices=[*([notice] if notice else []), *(self._judgement.notices if self._judgement else [])],
         )
 
     def put_on(self, report: pytest.TestReport) -> None:
@@ -192,29 +204,78 @@ class TestRun:
     def _footprint(self, pid: int) -> Footprint:
         return self._gpus.footprint(pid, exclusive=self._lease.cards if self._lease else ())
 
-    def _profiled(self, order: Order, starter: Starter) -> Sequence[TensorPeak] | str:
+    def _profiled(self, order: Order) -> Sequence[TensorPeak] | str:
         """What a second run under the profiler says of the tensors, where that is asked for and says more."""
         if not (self._request.gpu_tensors and self._sees_gpus and self._request.choice.allocator in ROUNDING):
             return ""
-        return tensor_peaks(order, start=starter.start, restore=lambda data: replay.restored(self._item, data))
+        return tensor_peaks(order, start=self._starter.start, restore=self._restored)
+
+    def _restored(self, data: dict[str, Any]) -> pytest.TestReport:
+        return replay.restored(self._item, data)
 
     def _readings(self) -> dict[str, FigureReading]:
         observed, samples = self._test.observed, self._test.samples
         of_host = readings_of_the_dead if observed.died else host_readings
-        of_devices = device_readings(
-            observed.devices,
-            footprint=self._footprint_reading(),
-            tensors=self._tensors,
-            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.hides_gpus else ""),
-        )
+        of_devices = self._device_readings(observed.devices, self._tensors)
         readings = of_host(observed.phases, samples) | (incomplete(of_devices) if observed.died else of_devices)
         return warmed_up(readings, self._request.warm_up)
+
+    def _device_readings(
+        self, devices: Mapping[Phase, DeviceMarks | None], tensors: Sequence[TensorPeak] | str
+    ) -> dict[str, FigureReading]:
+        return device_readings(
+            devices,
+            footprint=self._footprint_reading(),
+            tensors=tensors,
+            no_gpu=self._gpus.why_not or (HIDDEN if self._request.runtime.hides_gpus else ""),
+        )
 
     def _footprint_reading(self) -> FigureReading:
         watched, devices = self._test.footprint, self._test.observed.devices
         if watched is None:
             return NotMeasured(NO_DEVICE)
         return watched.reading(cards_used(devices), allocator_in_force(devices))
+
+    def _judge(self, phase: Phase) -> wire.Judged:
+        breach = self._breach(phase)
+        if breach or phase != "call" or self._comparison is None:
+            return wire.Judged(breach)
+        return self._held_against_earlier_runs(self._comparison())
+
+    def _held_against_earlier_runs(self, comparison: Comparison) -> wire.Judged:
+        measured = self.measurement()
+        self._judgement = comparison.judge(measured, self._readings_again)
+        if not self._judgement.regressions:
+            return wire.Judged("")
+        text = regression_text(
+            self._judgement.regressions,
+            measured.readings,
+            measured.limits,
+            measured.verdicts,
+            phase_figures(self._test.observed.phases),
+            notes=measured.notes,
+            allocator=measured.allocator,
+        )
+        return wire.Judged(text, regressed=True)
+
+    def _readings_again(self) -> dict[str, FigureReading] | str:
+        """What devices' allocators counted up to the end of the call in one more run; or why there was none."""
+        self._test.deliberate()
+        folder = self.basetemp.with_name(f"{self.basetemp.name}-again")  # this attempt's own is still in use
+        start = msgspec.structs.replace(self._order.start, basetemp=os.fsencode(folder))
+        order = dataclasses.replace(self._order, start=start)
+        try:
+            if not isinstance(self._tensors, str):
+                peaks = tensor_peaks(order, start=self._starter.start, restore=self._restored)
+                return peaks if isinstance(peaks, str) else self._device_readings(self._test.observed.devices, peaks)
+            seen = run_again(order, named="a second run", start=self._starter.start, restore=self._restored)
+            if isinstance(seen, str):
+                return seen
+            return self._device_readings({phase: seen.devices[phase] for phase in self._test.observed.devices}, "")
+        except (OSError, TfmemError) as error:
+            return f"a second run could not be started: {one_line(str(error))}"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""

@@ -23,7 +23,18 @@ from pytest_tfmem.budgets import written
 from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.budgets.schema import budgets_schema
 from pytest_tfmem.cli import COMMANDS
-from pytest_tfmem.figures import FIGURES, Limit, Marks, Measurement, PhaseMarks, Reading, Timeline, Verdict, Waiver
+from pytest_tfmem.figures import (
+    FIGURES,
+    Limit,
+    Marks,
+    Measurement,
+    PhaseMarks,
+    Reading,
+    Regression,
+    Timeline,
+    Verdict,
+    Waiver,
+)
 from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.rundocument import Run, RunDocument, read_run_document
 from pytest_tfmem.isolate.runtime import ARGUMENTS
@@ -364,6 +375,7 @@ def fields(kind: type[msgspec.Struct]) -> list[str]:
         ("run", fields(Run)),
         ("a limit", fields(Limit)),
         ("a waiver", fields(Waiver)),
+        ("a regression", fields(Regression)),
         ("timeline", fields(Timeline)),
         ("environment", fields(Environment)),
         ("a test", fields(Measurement)),

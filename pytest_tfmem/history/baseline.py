@@ -28,7 +28,8 @@ _MOST_COMMITS = 20_000  # of those that a commit came from: the last fifty runs 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is held against: the series of `runs` earlier runs.
 
-    `unread` says of each location that could not be read why, in one line; `empty` names those that hold no run.
+    `unread` says of each location that could not be read, or not all of it, why, in one line; `empty` names those that
+    hold no run.
     """
 
     history: History = History()
@@ -82,8 +83,9 @@ class _Location:
     def _load(self, store: Store, nodeids: Collection[str] | None) -> Earlier:
         ids = self._counting(store.infos(last=_LOOKED_THROUGH))[-MOST_RUNS:]
         if not ids:
-            return Earlier(empty=[store.shown])
-        return Earlier(history=store.history(ids, nodeids=nodeids), runs=len(ids))
+            return Earlier(empty=[store.shown], unread=_together(store.faults))
+        history = store.history(ids, nodeids=nodeids)
+        return Earlier(history=history, runs=len(ids), unread=_together(store.faults))
 
     def _counting(self, infos: Sequence[RunInfo]) -> list[str]:
         if self._named and not is_url(self._location):
@@ -134,6 +136,11 @@ def _counts(info: RunInfo, current: Run, ancestors: frozenset[str] | None) -> bo
 
 def _is_same(info: RunInfo, current: Run) -> bool:
     return info.commit == current.commit and not info.dirty and not current.dirty
+
+
+def _together(faults: Sequence[str]) -> list[str]:
+    more = f" (and {len(faults) - 1} more such)" if len(faults) > 1 else ""
+    return [f"{faults[0]}{more}"] if faults else []
 
 
 def _joined(histories: Sequence[History]) -> History:

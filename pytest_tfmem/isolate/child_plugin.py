@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_tfmem.errors import MemoryBudgetExceeded
+from pytest_tfmem.errors import MemoryBudgetExceeded, MemoryRegression
 from pytest_tfmem.figures import Marks, Phase, PhaseMarks
 from pytest_tfmem.isolate import arguments, identity, out_of_memory, reports, wire
 from pytest_tfmem.measure.host import read_marks, reset_peak
@@ -98,9 +98,9 @@ class ChildPlugin:
         except BaseException as error:
             self._phase_over(phase, start, began, error)
             raise
-        breach, problem = self._phase_over(phase, start, began)
-        if breach:
-            raise MemoryBudgetExceeded(breach)
+        judged, problem = self._phase_over(phase, start, began)
+        if judged.breach:
+            raise (MemoryRegression if judged.regressed else MemoryBudgetExceeded)(judged.breach)
         if problem:
             pytest.fail(problem, pytrace=False)
         return result
@@ -117,8 +117,8 @@ class ChildPlugin:
 
     def _phase_over(
         self, phase: Phase, start: Marks, began: float, error: BaseException | None = None
-    ) -> tuple[str, str]:
-        """Say so, and hear what is to be said of it: the text of a breach; and what is wrong with the devices."""
+    ) -> tuple[wire.Judged, str]:
+        """Say so, and hear the verdict on it; and what is wrong with the devices."""
         seconds = time.perf_counter() - began
         # The host's memory first: to ask the devices takes some.
         marks = PhaseMarks(start=start, end=read_marks(since_reset=start.since_reset), seconds=seconds)
@@ -128,9 +128,22 @@ class ChildPlugin:
             self._chosen.add_report_section(phase, "GPU memory", refused)
         self._channel.send(wire.PhaseOver(phase, marks, error is None, devices, reports.encodable(refused)))
         if self._channel.in_fork:
-            return "", ""
+            return wire.Judged(""), ""
+        return self._verdict(), devices.problem if devices else ""
+
+    def _verdict(self) -> wire.Judged:
         answer = self._channel.receive()
-        return answer.breach if isinstance(answer, wire.Judged) else "", devices.problem if devices else ""
+        if isinstance(answer, wire.Deliberating):
+            self._stop_the_clock()
+            answer = self._channel.receive()
+        return answer if isinstance(answer, wire.Judged) else wire.Judged("")
+
+    def _stop_the_clock(self) -> None:
+        """End pytest-timeout's timer, which would count what is not the test's time; the controller has one, too."""
+        assert self._config is not None  # noqa: S101  set before any test runs
+        cancel = getattr(self._config.hook, "pytest_timeout_cancel_timer", None)
+        if cancel is not None:
+            cancel(item=self._chosen)
 
 
 class SpawnedPlugin(ChildPlugin):

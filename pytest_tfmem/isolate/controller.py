@@ -71,8 +71,8 @@ class IsolatedTest:
 
     `footprint(pid)` makes what reads from the driver what the process holds on GPUs, if that is to be read; `retries`
     says that its allocator may retry for RETRY_SECONDS what it has refused, which then the timeout allows for.
-    `start(order, deadline)` starts the process; `judge(phase)` is asked at the end of call and of teardown and answers
-    with the text of a breach or with nothing; `restore(data)` makes a phase's report of what arrived;
+    `start(order, deadline)` starts the process; `judge(phase)` is asked at the end of each phase that
+    passed, and calls `deliberate` before it takes its time; `restore(data)` makes a phase's report of what arrived;
     `deliver(message)` gets what the child says beside its phases: subtests' reports and warnings. The last two raise
     wire.WireError for what is no report.
     """
@@ -82,7 +82,7 @@ class IsolatedTest:
         order: Order,
         *,
         start: Callable[[Order, float | None], Started],
-        judge: Callable[[Phase], str],
+        judge: Callable[[Phase], wire.Judged],
         restore: Callable[[dict[str, Any]], pytest.TestReport],
         deliver: Callable[[wire.Message], None],
         footprint: Callable[[int], Footprint] | None = None,
@@ -126,6 +126,10 @@ class IsolatedTest:
         """Another's timeout for this test, from now on: it is kept if it is the shorter one."""
         if self._limit_seconds is None or seconds < self._limit_seconds:
             self._limit_seconds = seconds
+
+    def deliberate(self) -> None:
+        """Tell the process that the verdict takes a while: what counts the test's time there is to stop."""
+        self._send(wire.Deliberating())
 
     def run_phase(self, phase: Phase) -> PhaseResult:
         """Wait for the phase to end. After the process has ended badly, later phases have nothing to say."""
@@ -200,17 +204,18 @@ class IsolatedTest:
             and seconds_left(self._deadline) <= 0
         ):
             raise _Ended(self._time_is_up())  # the time after that is only for an allocator's retries
-        self._answer(self._judge(said.phase) if said.passed else "")
+        began = time.monotonic()
+        self._send(self._judge(said.phase) if said.passed else wire.Judged(""))
+        if self._deadline is not None:
+            self._deadline += time.monotonic() - began
         self._doing = f"after {said.phase}"
         if said.phase == "teardown":
             self._sampler.checkpoint("end")
             self.samples.teardown_is_over()
 
-    def _answer(self, breach: str) -> None:
-        try:
-            self._child.channel.send(wire.Judged(breach))
-        except OSError:
-            return  # it is gone, which the next wait finds out
+    def _send(self, message: wire.Message) -> None:
+        with contextlib.suppress(OSError):  # it is gone, which the next wait finds out
+            self._child.channel.send(message)
 
     def _next_message(self) -> wire.Message:
         while True:

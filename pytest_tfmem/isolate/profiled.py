@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_tfmem.errors import one_line
-from pytest_tfmem.figures import PHASES
-from pytest_tfmem.isolate.controller import IsolatedTest
+from pytest_tfmem.isolate.again import run_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,25 +31,10 @@ def tensor_peaks(
     its process cannot be started.
     """
     order = dataclasses.replace(order, start=msgspec.structs.replace(order.start, profiled=True))
-    profiled = IsolatedTest(order, start=start, judge=lambda _: "", restore=restore, deliver=lambda _: None)
-    try:
-        return _result(profiled)
-    finally:
-        profiled.close()
-
-
-def _result(profiled: IsolatedTest) -> Sequence[TensorPeak] | str:
-    passes = True
-    for phase in PHASES:
-        if phase == "call" and not passes:
-            continue
-        result = profiled.run_phase(phase)
-        if result.failure or result.stop is not None:
-            return f"the profiled run ended early: {one_line(result.failure or 'the test stopped the session')}"
-        passes = passes and result.report is not None and result.report.passed
-    if not passes:
-        return "the profiled run of the test did not pass"
-    marks = profiled.observed.devices.get("teardown")
+    observed = run_again(order, named="the profiled run", start=start, restore=restore)
+    if isinstance(observed, str):
+        return observed
+    marks = observed.devices.get("teardown")
     if marks is None:
         return "the profiled run used no framework that the profiler is of"
     return marks.peaks or marks.why_no_peaks or "the profiled run allocated nothing on a GPU"

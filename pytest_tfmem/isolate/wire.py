@@ -10,7 +10,7 @@ from pytest_tfmem.figures import Phase, PhaseMarks
 from pytest_tfmem.isolate.runtime import Runtime
 from pytest_tfmem.measure.devices import DeviceMarks
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class WireError(Exception):
@@ -103,10 +103,18 @@ class Exited(msgspec.Struct, frozen=True, tag=True):
     returncode: int
 
 
+class Deliberating(msgspec.Struct, frozen=True, tag=True):
+    """Controller to child, after PhaseOver: the verdict takes a while, and that is not the test's time."""
+
+
 class Judged(msgspec.Struct, frozen=True, tag=True):
-    """Controller to child, in answer to PhaseOver: the text with which the phase is to fail, or an empty one."""
+    """Controller to child, in answer to PhaseOver: the text with which the phase is to fail, or an empty one.
+
+    `regressed`: it fails for what it needed before, not for a limit.
+    """
 
     breach: str
+    regressed: bool = False
 
 
 class PhaseBegun(msgspec.Struct, frozen=True, tag=True):
@@ -174,7 +182,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 Control = Warm | Serve | Serving | Ready | Unfit | Fork | Forked | Exited
-Message = Start | Judged | PhaseBegun | PhaseOver | Reported | Warned | Refused | Stopped | Done | Control
+_OfTest = PhaseBegun | PhaseOver | Reported | Warned | Refused | Stopped | Done
+Message = Start | Deliberating | Judged | _OfTest | Control
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

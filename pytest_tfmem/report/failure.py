@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from pytest_tfmem.budgets.verdict import verdict_on
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.figures import PHASES, Reading, each, greatest
+from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.gpus import names_in, told_apart, why_not
 from pytest_tfmem.report.layout import GAP, align, pad, plain, wrap
 from pytest_tfmem.report.sizes import format_apart, format_excess
@@ -20,7 +21,7 @@ from pytest_tfmem.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_tfmem.figures import AnyReading, FigureReading, Limit, Phase, Verdict
+    from pytest_tfmem.figures import AnyReading, FigureReading, Limit, Phase, Regression, Verdict
 
 _WIDTH = 79  # of a terminal of 80 columns
 _NARROWEST = 27  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
@@ -42,9 +43,58 @@ def breach_text(
     `over` names the figures that fail the test; each has a limit. `notes` are those on the test's budget. `allocator`
     is TensorFlow's GPU allocator that was in force.
     """
+    sentence = breach_sentence(readings, limits, over=over)
+    return _told([sentence], readings, limits, verdicts, phases, notes=notes, allocator=allocator)
+
+
+def regression_text(
+    regressions: Sequence[Regression],
+    readings: Mapping[str, FigureReading],
+    limits: Mapping[str, Limit],
+    verdicts: Mapping[str, Verdict],
+    phases: Mapping[Phase, dict[str, int | float]],
+    *,
+    notes: Sequence[str] = (),
+    allocator: str = "",
+) -> str:
+    """Why a test fails that needs more than before: what has grown, in one line, and since when it had been steady.
+
+    Then what `breach_text` tells. There is at least one regression.
+    """
+    sentence = f"memory regression: {', '.join(_growth(one, readings) for one in regressions)}"
+    since = chain.from_iterable(_wrapped(f"{one.figure}: {_before(one)}") for one in regressions)
+    return _told([sentence, "", *since], readings, limits, verdicts, phases, notes=notes, allocator=allocator)
+
+
+def _growth(one: Regression, readings: Mapping[str, FigureReading]) -> str:
+    before, now = format_apart(one.before_bytes, one.now_bytes)
+    growth = f" ({format_excess(one.now_bytes, one.before_bytes)})" if one.before_bytes else ""
+    ones = each(readings.get(one.figure))
+    where = f" on GPU:{one.gpu}" if len(ones) > 1 else ""
+    return f"{one.figure} {before} -> {now}{growth}{where}"
+
+
+def _before(one: Regression) -> str:
+    before, now = format_apart(one.before_bytes, one.now_bytes)
+    again = now if one.again_bytes == one.now_bytes else format_apart(one.again_bytes, one.before_bytes)[0]
+    commit = f" ({shortened(plain(one.since_commit))})" if one.since_commit else ""
+    runs = f"{one.runs} run{'s' * (one.runs != 1)}"
+    return f"{before} in {runs} since {one.since:%Y-%m-%d}{commit}; {now} now, and {again} in a second run"
+
+
+def _told(
+    head: Sequence[str],
+    readings: Mapping[str, FigureReading],
+    limits: Mapping[str, Limit],
+    verdicts: Mapping[str, Verdict],
+    phases: Mapping[Phase, dict[str, int | float]],
+    *,
+    notes: Sequence[str],
+    allocator: str,
+) -> str:
     in_force = [f"{GAP}allocator: {one_line(allocator)}"] if allocator else []
     blocks = [
-        [breach_sentence(readings, limits, over=over)],
+        head,
         _figure_lines(readings, limits, verdicts),
         _phase_lines(phases),
         [*in_force, *_origin_lines(limits), *chain.from_iterable(map(_wrapped, map(plain, notes)))],

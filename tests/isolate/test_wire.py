@@ -236,7 +236,7 @@ def test_another_version_is_told_with_its_cause():
     with pytest.raises(WireError) as refused:
         decode(other)
     assert str(refused.value) == (
-        "speaks version 2 of pytest-tfmem's messages and pytest version 1:"
+        "speaks version 3 of pytest-tfmem's messages and pytest version 2:"
         " two versions of pytest-tfmem are installed where tests look for it"
     )
 
