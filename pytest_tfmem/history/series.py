@@ -50,8 +50,12 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def counts(measurement: Measurement) -> bool:
-    """Whether the readings of this test say what its code needs: not if it failed, was cut short or ran unmeasured."""
-    return measurement.outcome == "passed" and not measurement.died and not measurement.unmeasured
+    """Whether the readings of this test say what its code needs: not if it was cut short or ran unmeasured.
+
+    A test that failed may have been cut short; not one that failed for its limits alone.
+    """
+    ran = measurement.outcome == "passed" or (measurement.outcome == "failed" and measurement.breached)
+    return ran and not measurement.died and not measurement.unmeasured
 
 
 def history_of(runs: Iterator[RecordedRun] | list[RecordedRun]) -> History:

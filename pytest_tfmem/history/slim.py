@@ -35,6 +35,7 @@ class _SlimTest(msgspec.Struct):
     runtime: dict[str, str] = {}
     died: str = ""
     unmeasured: str = ""
+    breached: bool = False
 
 
 def slim(nodeids: Collection[str] | None = None) -> Decoding[_SlimTest]:
@@ -57,6 +58,7 @@ def _made(test: _SlimTest) -> Measurement:
         runtime=test.runtime,
         died=test.died,
         unmeasured=test.unmeasured,
+        breached=test.breached,
     )
 
 

@@ -76,6 +76,12 @@ def test_a_test_that_did_not_run_to_its_end_says_nothing_of_what_its_code_needs(
     assert history_of([run(1, measurement)]).points == {}
 
 
+def test_a_test_that_failed_for_its_limits_alone_says_what_its_code_needs():
+    measurement = msgspec.structs.replace(measured(rss=reading(1)), outcome="failed", breached=True)
+    assert counts(measurement)
+    assert not counts(msgspec.structs.replace(measurement, died="x"))
+
+
 def test_readings_under_other_conditions_are_another_series():
     other = msgspec.structs.replace(ENVIRONMENT, python="3.13.0")
     history = history_of([run(1, measured(rss=reading(1))), run(2, measured(rss=reading(2)), environment=other)])
