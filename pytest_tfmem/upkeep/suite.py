@@ -106,7 +106,7 @@ class ControllerCollecting(Collecting):
             more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
             yield f"{one_line(self.failed[0], most=60)}{more} could not be collected"
         if self.deselected:
-            yield f"{self.deselected} tests were deselected"
+            yield "1 test was deselected" if self.deselected == 1 else f"{self.deselected} tests were deselected"
         if self._lost_workers:
             yield "a worker of pytest-xdist was lost"
         if not self.nodeids:
