@@ -77,7 +77,7 @@ def run_trial() -> Trial:
 
 def _run(folder: Path) -> subprocess.CompletedProcess[bytes]:
     # By its name the plugin is loaded even if PYTEST_DISABLE_PLUGIN_AUTOLOAD is set.
-    options = ["-p", "tfmem", "-p", "no:cacheprovider", "-q", "--color=no"]
+    options = ["-p", "tfmem", "-p", "no:cacheprovider", "-q", "--color=no", "--tfmem-history=off"]
     places = ["-c", str(folder / "pytest.ini"), f"--rootdir={folder}", f"--tfmem-json={folder / 'run.json'}"]
     return subprocess.run(  # noqa: S603  our own interpreter, our own statement
         command([*options, *places, str(folder / "test_trial.py")]),
