@@ -19,7 +19,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     """The values since the last step, one for each session, and the place of the first of them in the series.
 
     Fewer than `LEAST_SESSIONS` of them know too little of the noise. Then it is taken from the levels before, too:
-    `upward` and `downward` are the most that any session was above and below the median of its own level. And one
+    `upward` and `downward` are the most that any session was above and below the median of its own level. One
     session alone may be an outlier and no level: `others` are then the values of the level before it, which counts as
     well. Both are left empty where there are enough sessions.
     """
@@ -38,19 +38,20 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     def is_exceeded(self, now_bytes: int, floor_bytes: int) -> bool:
         """Whether a reading is suspect.
 
-        After a step it has to exceed every session since, so that the chance is at most 1 / (m + 1) as ever.
+        Just after a step it exceeds every session since, too, as what they move by is in `upward`: so the chance is at
+        most 1 / (m + 1) there as well.
         """
         if not self.is_young:
             return nominated(now_bytes, self.values, floor_bytes)
         usual = max(median(self.values), median(self.others or self.values))
-        return now_bytes > max(*self.values, usual + max(floor_bytes, self.upward))
+        return now_bytes > usual + max(floor_bytes, self.upward)
 
     def is_undercut(self, now_bytes: int, floor_bytes: int) -> bool:
         """The mirror of `is_exceeded`."""
         if not self.is_young:
             return improved(now_bytes, self.values, floor_bytes)
         usual = min(median(self.values), median(self.others or self.values))
-        return now_bytes < min(*self.values, usual - max(floor_bytes, self.downward))
+        return now_bytes < usual - max(floor_bytes, self.downward)
 
 
 def level_of(values: Sequence[int], *, least_fraction: float = 0.01) -> Level | None:

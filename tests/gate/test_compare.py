@@ -161,7 +161,7 @@ def test_the_tolerance_of_the_file_is_taken():
 
 
 def test_several_readings_of_one_session_count_once_by_the_least():
-    points = [_point(number, 500 * MIB, run="one session") for number in range(4)]
+    points = [_point(number, 500 * MIB, run="one session") for number in range(6)]
     assert _change(_now(900 * MIB), History(points={KEY: points}, conditions=HERE)).standing == "new"
     again = [_point(99, size * MIB, run="now") for size in (900, 501)]
     change = _change(History(points={KEY: again}, conditions=HERE), _history(*[500 * MIB] * 6))

@@ -66,7 +66,11 @@ def test_the_gate_is_not_blind_after_a_step(sessions):
 def test_after_a_step_the_noise_is_that_of_the_level_before(sessions):
     level = _after(NEW, sessions)
     assert (level.upward, level.downward) == (8 * MIB, 2 * MIB)
-    assert not level.is_exceeded(NEW + 8 * MIB, FLOOR)
+    assert not level.is_exceeded(NEW + 8 * MIB, MIB)
+    assert level.is_exceeded(NEW + 8 * MIB + 1, MIB)
+    if sessions > 1:
+        assert not level.is_undercut(NEW - 2 * MIB, MIB)
+        assert level.is_undercut(NEW - 2 * MIB - 1, MIB)
 
 
 @pytest.mark.parametrize(("sessions", "suspect"), [(1, False), (2, True), (4, True)])

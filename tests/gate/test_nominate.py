@@ -33,6 +33,12 @@ def test_of_twenty_sessions_the_highest_need_not_be_exceeded():
     assert not nominated(499, [*values[1:], 500], 0)
 
 
+def test_of_twenty_sessions_the_lowest_need_not_be_undercut():
+    values = [100] * 18 + [90, 1]
+    assert improved(89, values, 0)
+    assert not improved(90, values, 0)
+
+
 def test_it_must_be_above_the_median_by_more_than_the_floor():
     assert not nominated(110, [100] * 5, 10)
     assert nominated(111, [100] * 5, 10)
