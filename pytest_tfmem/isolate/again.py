@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_tfmem.figures import Phase
     from pytest_tfmem.isolate.controller import Observed
     from pytest_tfmem.isolate.order import Order
     from pytest_tfmem.isolate.started import Started
@@ -26,24 +27,29 @@ def run_again(
     start: Callable[[Order, float | None], Started],
     restore: Callable[[dict[str, Any]], pytest.TestReport],
 ) -> Observed | str:
-    """What was observed of a run in which every phase passed; or why there is nothing, as a clause.
+    """What was observed of a run in which no phase raised anything; or why there is nothing, as a clause.
 
     `named` is how the clause calls this run: "the profiled run". Raises OSError if its process cannot be started.
     """
-    test = IsolatedTest(order, start=start, judge=lambda _: wire.Judged(""), restore=restore, deliver=lambda _: None)
+    # Not by their reports: a test that is to fail for what it uses (xfail) is reported as failed if it is not failed.
+    passed: set[Phase] = set()
+
+    def judge(phase: Phase) -> wire.Judged:
+        passed.add(phase)
+        return wire.Judged("")
+
+    test = IsolatedTest(order, start=start, judge=judge, restore=restore, deliver=lambda _: None)
     try:
-        return _result(test, named)
+        return _result(test, passed, named)
     finally:
         test.close()
 
 
-def _result(test: IsolatedTest, named: str) -> Observed | str:
-    passes = True
+def _result(test: IsolatedTest, passed: set[Phase], named: str) -> Observed | str:
     for phase in PHASES:
-        if phase == "call" and not passes:
+        if phase == "call" and "setup" not in passed:
             continue
         result = test.run_phase(phase)
         if result.failure or result.stop is not None:
             return f"{named} ended early: {one_line(result.failure or 'the test stopped the session')}"
-        passes = passes and result.report is not None and result.report.passed
-    return test.observed if passes else f"{named} of the test did not pass"
+    return test.observed if passed.issuperset(PHASES) else f"{named} of the test did not pass"
