@@ -13,6 +13,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     request testrun ahead recording session
     upkeep
     plugin check doctor attempts
+    gating
     cli
 
 What each room knows:
@@ -39,6 +40,7 @@ What each room knows:
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more
     attempts  pytest run again and again, each time from nothing: of one revision, or of two in turn
+    gating    the head run, held against history, and what is suspect decided against the base: `tfmem gate`
     cli       the command `tfmem`
 
 PYTEST_DONT_REWRITE: there are no tests in here, and in a test's process this package is loaded before pytest, which

@@ -64,22 +64,40 @@ def attempt(
     Whatever interrupts us ends the session with all that it started, and its temporary files are removed.
     """
     with tempfile.TemporaryDirectory(prefix="tfmem-attempt-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        document, temporary = folder / "run.json", folder / "tmp"
+        document, temporary = Path(name, "run.json"), Path(name, "tmp")
         temporary.mkdir()
         ours = ["-p", "tfmem", *_NOT_HERE, f"--tfmem-json={document}", "--color=no"]
-        with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
-            status = _run(
-                command([*ours, *arguments], python=python, search_path=search_path),
-                directory=directory,
-                environment=_environment({"TMPDIR": str(temporary), **environment}),
-                output=(stdout, stderr),
-                timeout_seconds=timeout_seconds,
-            )
-            if status is None:
-                return Attempt(run=None, exit_status=-1, said=f"pytest did not end within {timeout_seconds} s")
-            ended = subprocess.CompletedProcess([], status, _whole(stdout), _whole(stderr))
+        ended = whole_command(
+            command([*ours, *arguments], python=python, search_path=search_path),
+            directory=directory,
+            environment={"TMPDIR": str(temporary), **environment},
+            timeout_seconds=timeout_seconds,
+        )
+        if ended is None:
+            return Attempt(run=None, exit_status=-1, said=f"pytest did not end within {timeout_seconds} s")
         return _read(document, ended)
+
+
+def whole_command(
+    words: Sequence[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str | None] = {},
+    timeout_seconds: float | None = None,
+) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a command to its end, after which nothing that it started runs. None if it took too long."""
+    # In files: a pipe would have to be emptied, and whoever got away could hold it open.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        status = _run(
+            words,
+            directory=directory,
+            environment=_environment(environment),
+            output=(stdout, stderr),
+            timeout_seconds=timeout_seconds,
+        )
+        if status is None:
+            return None
+        return subprocess.CompletedProcess(words, status, _whole(stdout), _whole(stderr))
 
 
 def _read(document: Path, ended: subprocess.CompletedProcess[bytes]) -> Attempt:
