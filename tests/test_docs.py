@@ -59,6 +59,7 @@ NOT_RUN = {
     "pip install 'pytest-tfmem[tensorflow-gpu]'": "installs",
     "pip install 'pytest-tfmem[tensorflow-cpu]'": "installs",
     "pip install pytest-tfmem": "installs",
+    "pip install 'pytest-tfmem[sql]'": "installs",
     "pip install tox": "installs",
     THE_SUITE: "it is what runs this",
     THE_SUITE_ON_ALL_CORES: "the same",

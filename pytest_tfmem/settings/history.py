@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.settings.options import DEFAULT_HISTORY, OFF, UPDATES, given, given_by
+from pytest_tfmem.settings.options import DEFAULT_HISTORY, HISTORY_VARIABLE, OFF, UPDATES, given, given_by
 
 if TYPE_CHECKING:
     import pytest
@@ -17,16 +17,34 @@ _SHARD = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
 
 
 def read_history(config: pytest.Config) -> str | None:
+    place = given_by(config, "tfmem_history")
     named = given(config, "tfmem_history")
+    of_environment = os.environ.get(HISTORY_VARIABLE)
+    if of_environment and config.getoption("tfmem_history", None) is None:
+        place, named = HISTORY_VARIABLE, of_environment
     if named == OFF:
         return None
     if not named:
         return str(config.rootpath / DEFAULT_HISTORY)
-    location = _location(config, "tfmem_history", str(named))
-    if "://" not in location and Path(location).exists() and not Path(location).is_dir():
-        place = given_by(config, "tfmem_history")
-        raise TfmemError(f"{one_line(str(named))} is not a folder", where=place, hint="name a folder")
+    if place == HISTORY_VARIABLE and not _is_url(named):
+        return _folder(str(Path(config.invocation_params.dir, named)), named, place)
+    return _folder(_location(config, "tfmem_history", str(named)), named, place)
+
+
+def _folder(location: str, written: str, place: str) -> str:
+    if not _is_url(location) and Path(location).exists() and not Path(location).is_dir():
+        raise TfmemError(f"{one_line(written)} is not a folder", where=place, hint="name a folder")
     return location
+
+
+def _is_url(written: str) -> bool:
+    """Whether a database is named. Raises TfmemError, without the password, for a URL that is none of ours."""
+    if "://" not in written:
+        return False
+    from pytest_tfmem.history.sql.url import read_url  # noqa: PLC0415  few sessions name one
+
+    read_url(written, root=Path())
+    return True
 
 
 def read_baseline(config: pytest.Config) -> tuple[str, ...]:
@@ -38,7 +56,7 @@ def read_baseline(config: pytest.Config) -> tuple[str, ...]:
 def _baseline(config: pytest.Config, written: str) -> str:
     location = _location(config, "tfmem_baseline", written)
     # Not in a worker of pytest-xdist, which may run on another machine: its controller has looked.
-    if "://" not in location and not hasattr(config, "workerinput") and not Path(location).exists():
+    if not _is_url(location) and not hasattr(config, "workerinput") and not Path(location).exists():
         place, hint = given_by(config, "tfmem_baseline"), "name run files, folders or databases"
         raise TfmemError(f"{one_line(written)} does not exist", where=place, hint=hint)
     return location
@@ -46,7 +64,7 @@ def _baseline(config: pytest.Config, written: str) -> str:
 
 def _location(config: pytest.Config, name: str, written: str) -> str:
     """A URL as it is; a path made absolute, from where it was written."""
-    if "://" in written:
+    if _is_url(written):
         return written
     if config.getoption(name, None) is not None:
         return str(Path(config.invocation_params.dir, written))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DEFAULT_BUDGETS = "budgets.yaml"
 DEFAULT_INTERVAL_SECONDS = 0.02
 DEFAULT_HISTORY = ".tfmem/runs"
+HISTORY_VARIABLE = "TFMEM_HISTORY"  # for a URL with a password, which is to stand in no file and on no command line
 START_METHODS = ("auto", "spawn", "forkserver")
 GPU_MODES = ("auto", "require", "off")
 FAIL_ON = ("over", "regression", "nothing")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from pytest_tfmem.figures import Exactness
     from pytest_tfmem.history.recorded import RecordedRun
 
 _INFO_COLUMNS = ("id", "started_at", "branch", "dirty", "complete", "tests")
@@ -60,12 +61,15 @@ def whole_run(connection: Connection, key: int, *, where: str) -> RecordedRun | 
 
 def history(connection: Connection, ids: Collection[str], nodeids: Collection[str] | None) -> History:
     """The series of these runs, of these tests alone if they are given."""
-    of_runs = {run.key: (place, run) for place, run in enumerate(_runs(connection, ids))}
-    rows = _readings(connection, of_runs, nodeids)
-    keys = _series(connection, {row.series for row in rows})
-    points: dict[SeriesKey, list[Point]] = {key: [] for key in keys.values()}
-    for row in sorted(rows, key=lambda row: of_runs[row.run][0]):
-        points[keys[row.series]].append(_point(of_runs[row.run][1], row))
+    of_runs = {run.key: run for run in _runs(connection, ids)}
+    place = {key: number for number, key in enumerate(of_runs)}
+    rows = sorted(_readings(connection, of_runs, nodeids), key=lambda row: place[row[0]])
+    keys = _series(connection, {row[1] for row in rows})
+    of_series: dict[int, list[Point]] = {key: [] for key in keys}
+    # Unpacked, not by name: a window has tens of thousands of them.
+    for run, one, size, exactness, error in rows:
+        of_series[one].append(_point(of_runs[run], size, exactness, error))
+    points = {keys[one]: its for one, its in of_series.items()}
     return History(points=points, conditions=_conditions(connection, {key.conditions for key in points}))
 
 
@@ -81,8 +85,10 @@ def _runs(connection: Connection, ids: Collection[str]) -> list[_Run]:
 
 def _readings(connection: Connection, of_runs: Iterable[int], nodeids: Collection[str] | None) -> list[Any]:
     found: list[Any] = []
+    columns = (readings.c[name] for name in ("run", "series", "bytes", "exactness", "error_bytes"))
+    reading = select(*columns)
     for some in in_parts(of_runs):
-        query = select(readings).where(readings.c.run.in_(some))
+        query = reading.where(readings.c.run.in_(some))
         if nodeids is None:
             found += connection.execute(query)
             continue
@@ -116,14 +122,14 @@ def _conditions(connection: Connection, names: Iterable[str]) -> dict[str, dict[
     return found
 
 
-def _point(run: _Run, row: Any) -> Point:
+def _point(run: _Run, size: int, exactness: Exactness, error: int | None) -> Point:
     return Point(
         run_id=run.id,
         started_at=run.started_at,
         commit=run.commit_id,
         branch=run.branch,
         dirty=run.dirty,
-        bytes=row.bytes,
-        exactness=row.exactness,
-        error_bytes=row.error_bytes,
+        bytes=size,
+        exactness=exactness,
+        error_bytes=error,
     )
