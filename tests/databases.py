@@ -23,13 +23,14 @@ import pytest
 USER = "tfmem_tester"
 PASSWORD = "Open/Sesame: 100%@secret?"  # recognisable, and with all that has a meaning in a URL
 _INSTALLED = "/usr/lib/postgresql/*/bin"  # where Debian and its kin have what is not for everyone's PATH
-_OPTIONS = "-h '' -c fsync=off -c full_page_writes=off -c max_connections=40 -c shared_buffers=32MB"
+_HASTY = "-c fsync=off -c full_page_writes=off -c max_connections=40 -c shared_buffers=32MB"
 
 
 class Server:
     """A PostgreSQL server. As root it is run by a user that is not: it refuses root."""
 
-    def __init__(self, binaries: Path, folder: Path, owner: str | None) -> None:
+    def __init__(self, binaries: Path, folder: Path, owner: str | None, options: str) -> None:
+        self._options = options
         self._binaries = binaries
         self._owner = owner
         self._numbers = count(1)
@@ -46,7 +47,13 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self._run("pg_ctl", "start", "--wait", f"--log={self.folder / 'log'}", f"--options=-k {self.folder} {_OPTIONS}")
+        self._run(
+            "pg_ctl",
+            "start",
+            "--wait",
+            f"--log={self.folder / 'log'}",
+            f"--options=-k {self.folder} -h '' {self._options}",
+        )
 
     def stop(self) -> None:
         """As if its machine had lost its power."""
@@ -112,7 +119,8 @@ def _owner() -> str | None:
 
 
 @contextmanager
-def running_server():
+def running_server(options: str = _HASTY):
+    """A server that is there while this lasts. By its usual options it does not wait for the disk."""
     binaries = _binaries()
     if binaries is None:
         missing = pytest.fail if os.environ.get("TFMEM_TEST_POSTGRES") == "required" else pytest.skip
@@ -120,7 +128,7 @@ def running_server():
     # Not pytest's own folder: that is closed to others, the user of the server among them, and its path too long for
     # a socket.
     with tempfile.TemporaryDirectory(prefix="tfmem-pg-") as folder:
-        server = Server(binaries, Path(folder), _owner())
+        server = Server(binaries, Path(folder), _owner(), options)
         server.make()
         try:
             yield server
