@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 class Recording:
     """The record of one session: a run file, and with a database for history the run in there, too.
 
-    Where it is `off`, neither is written.
+    Where it is `off`, neither is written. `run_id` is the run's id where another process has chosen it.
     """
 
-    def __init__(self, settings: Settings, *, root: Path, off: bool) -> None:
+    def __init__(self, settings: Settings, *, root: Path, off: bool, run_id: str | None = None) -> None:
         self.notices: list[str] = []
         self._settings = settings
         self._root = root
         self._began = dt.datetime.now(tz=dt.UTC)
+        self._lazy_run_id = run_id
         self._to_run: list[str] | None = None
         self._ended: set[str] = set()
         self._lazy_header: Header | None = None
@@ -45,6 +46,15 @@ class Recording:
         self._file: _File | None = None
         if settings.history is not None and not off:
             self._file = _File(_folder(settings.history, root), root, lambda: self.header)
+
+    @property
+    def run_id(self) -> str:
+        """By which this run is known, and no other. Known from the beginning."""
+        if self._lazy_run_id is None:
+            import secrets  # noqa: PLC0415  only where something was measured
+
+            self._lazy_run_id = secrets.token_hex(16)
+        return self._lazy_run_id
 
     @property
     def header(self) -> Header:
@@ -132,7 +142,9 @@ class Recording:
 
         environment = self._lazy_environment or self._look()
         origin = self._looking.origin(os.environ) if self._looking else Origin()
-        run = describe_run(origin, started_at=self._began, shard=self._shard(), collected=self._collected())
+        run = describe_run(
+            origin, run_id=self.run_id, started_at=self._began, shard=self._shard(), collected=self._collected()
+        )
         return Header(run=run, environment=environment)
 
     def _ending(self, exit_status: int, tests: int) -> Footer:
@@ -169,6 +181,7 @@ class _File:
         self._root = root
         self._header = header
         self._writer: RunFileWriter | None = None
+        self._is_whole = False
 
     @property
     def has_begun(self) -> bool:
@@ -183,9 +196,10 @@ class _File:
 
     def end(self, footer: Footer) -> None:
         self._carefully(lambda: self._opened().finish(footer))
+        self._is_whole = not self.faults
+        self._carefully(self._prune)  # while this file is held: none that is held is removed
         if self._writer is not None:
             self._writer.close()
-        self._carefully(self._prune)
 
     def _opened(self) -> RunFileWriter:
         if self._writer is None:
@@ -210,9 +224,9 @@ class _File:
     def _failure(self) -> str:
         if self._writer is None:
             return "this run is not recorded (--tfmem-history names another folder, or 'off')"
-        if self._writer.is_open:
-            return f"the record of this run ends after {self._writer.tests} tests"
-        return "old run files are not removed"
+        if self._is_whole:
+            return "earlier run files are not removed"
+        return f"the record of this run ends after {self._writer.tests} tests"
 
 
 def shown(path: Path, root: Path) -> str:

@@ -42,7 +42,12 @@ class TfmemSession:
         self.settings = settings
         self.notices: list[str] = []
         self._config = config
-        self.recording = Recording(settings, root=config.rootpath, off=_keeps_no_record(settings, config))
+        self.recording = Recording(
+            settings,
+            root=config.rootpath,
+            off=_keeps_no_record(settings, config),
+            run_id=getattr(config, "workerinput", {}).get(_RUN_ID),
+        )
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
         self._lazy_starter: Starter | None = None
@@ -153,9 +158,12 @@ class TfmemSession:
         return [decode_measurement(msgpack.decode(measured)) for measured in self._measured.values()]
 
     def tell_worker(self, workerinput: dict[str, Any]) -> None:
-        """Let a worker of pytest-xdist know which run this is, if it is to hold tests against earlier ones."""
+        """Let a worker of pytest-xdist know which run this is, if it is to hold tests against earlier ones.
+
+        What the controller has written down of this session is none of those.
+        """
         if self.settings.fail_on_regression:
-            workerinput[_RUN_ID] = self.recording.header.run.id
+            workerinput[_RUN_ID] = self.recording.run_id
 
     def held_against(self, measurements: Sequence[Measurement]) -> HeldAgainst | None:
         """What has changed since earlier runs; what of them could not be read is a notice. None if nothing measured."""
@@ -244,17 +252,11 @@ class TfmemSession:
     @property
     def _comparison(self) -> Comparison:
         if self._lazy_comparison is None:
-            from msgspec.structs import replace  # noqa: PLC0415  only where something was measured
-
-            from pytest_tfmem.comparison import Comparison  # noqa: PLC0415
+            from pytest_tfmem.comparison import Comparison  # noqa: PLC0415  only where something was measured
 
             tolerance = self._file.defaults.tolerance if self._file else None
-            header = self.recording.header
-            in_controller = getattr(self._config, "workerinput", {}).get(_RUN_ID)
-            if in_controller:  # what the controller has written down of this session is no earlier run
-                header = replace(header, run=replace(header.run, id=in_controller))
             self._lazy_comparison = Comparison(
-                self.settings, root=self._config.rootpath, header=header, tolerance=tolerance
+                self.settings, root=self._config.rootpath, header=self.recording.header, tolerance=tolerance
             )
         return self._lazy_comparison
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,14 +63,15 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
 def describe_run(
     origin: Origin,
     *,
+    run_id: str,
     started_at: datetime,
     duration_seconds: float | None = None,
     shard: Shard | None = None,
     collected: Collected | None = None,
 ) -> Run:
-    """A new run of the code from `origin`, with an id that no other run has. `started_at` must have a time zone."""
+    """The run of the code from `origin`. `run_id` is one that no other run has; `started_at` must have a time zone."""
     return Run(
-        id=secrets.token_hex(16),
+        id=run_id,
         started_at=started_at.astimezone(UTC),
         duration_seconds=duration_seconds,
         shard=shard,

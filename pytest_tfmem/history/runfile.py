@@ -53,10 +53,6 @@ class RunFileWriter:
             raise
 
     @property
-    def is_open(self) -> bool:
-        return self._descriptor >= 0
-
-    @property
     def tests(self) -> int:
         """How many tests stand in it."""
         return len(self._nodeids)
@@ -69,7 +65,7 @@ class RunFileWriter:
         self._write(encoded(footer))
 
     def close(self) -> None:
-        if self.is_open:
+        if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
