@@ -42,7 +42,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a collection.
 
     `mistake`: the line with which pytest would refuse to run; if there is one, nothing else is told. `budgets` is
-    the path of the budgets file, if there is one, and `shown` how messages name it. `places`: what of the suite was
+    the path of the budgets file, if there is one, and `shown` how messages name it. `root` is pytest's root directory,
+    and `history` where runs are kept: a folder or a database's URL, None for nowhere. `places`: what of the suite was
     asked for, as node ids, the whole suite being an empty one. `tests` are all that were collected, those that -k
     and -m leave out among them.
     """
@@ -50,6 +51,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     mistake: str = ""
     budgets: str | None = None
     shown: str = ""
+    root: str = ""
+    history: str | None = None
     places: list[str] = []
     tests: list[CollectedTest] = []
     uncollected: list[Uncollected] = []

@@ -76,6 +76,8 @@ class Collecting:
         collected = Collected(
             budgets=str(path) if path and file else None,
             shown=file.shown if file else "",
+            root=escaped(str(session.config.rootpath)),
+            history=self._session.settings.history,
             places=_places(session.config),
             tests=[self._test(item) for item in self._items],
             uncollected=self._uncollected,

@@ -62,7 +62,7 @@ class Needs:
         """None where this run does not tell: the figure was not measured, or the test failed not for its limits."""
         readings = measurement.readings.get(figure)
         ones = [one for one in each(readings) if isinstance(one, Reading)]
-        if not says_its_need(measurement) or not ones or len(ones) < len(each(readings)):
+        if not counts(measurement) or not ones or len(ones) < len(each(readings)):
             return None
         found = list(self._of_each(measurement, figure, ones))
         most = max(found, key=lambda need: need.limit_bytes)
@@ -106,11 +106,6 @@ class Needs:
 def _latest_runs(history: History) -> frozenset[str]:
     runs = {(point.started_at, point.run_id) for points in history.points.values() for point in points}
     return frozenset(run_id for _, run_id in sorted(runs)[-LAST:])
-
-
-def says_its_need(measurement: Measurement) -> bool:
-    """Whether the readings say what the test needs: it has passed, or would have if its limits had let it."""
-    return counts(measurement) or (measurement.breached and not measurement.died)
 
 
 def last_level(values: Sequence[int]) -> list[int]:

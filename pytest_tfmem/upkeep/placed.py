@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_tfmem.budgets.edit import SetLimit
+from pytest_tfmem.budgets.edit import AddEntry, Edit, SetLimit
 from pytest_tfmem.budgets.resolve import covering_entries
+from pytest_tfmem.figures import GPU_FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,11 +48,27 @@ class Places:
         entries = covering_entries(self._file, nodeid)
         return next((self._numbers[id(entry)] for entry in entries if entry.pattern.text == nodeid), None)
 
-    def new_profile(self, figure: str, entry: int | None, *, by_profile: bool) -> str | None:
-        """The profile that a new limit is to be under, if it is to be under one: the first that is active here."""
-        of_entry = None if entry is None else self._file.entries[entry].limits.get(figure)
-        first = next((one.name for one in self._file.profiles if one.name in self._profiles), None)
-        return first if by_profile or of_entry is not None else None
+    def new_entry(self, nodeid: str, sizes: dict[str, str]) -> list[Edit]:
+        """What gives a test limits of its own: in the entry that names it alone, or in one more."""
+        entry = self.exact_entry(nodeid)
+        if entry is not None:
+            return [self._in_entry(entry, figure).set_to(size) for figure, size in sizes.items()]
+        profile = self._profile
+        profiles = {figure: profile for figure in sizes if profile and figure in GPU_FIGURES}
+        return [AddEntry(test=nodeid, limits=sizes, profiles=profiles)]
+
+    def _in_entry(self, entry: int, figure: str) -> Place:
+        """Where in the entry this machine's limit on the figure stands, or is to stand."""
+        limits = self._file.entries[entry].limits.get(figure)
+        if found := self._in(limits, entry, figure):
+            return found[0]
+        by_profile = limits is not None or figure in GPU_FIGURES
+        return Place(entry=entry, figure=figure, profile=self._profile if by_profile else None)
+
+    @property
+    def _profile(self) -> str | None:
+        """The first profile that is active here, if any is."""
+        return next((one.name for one in self._file.profiles if one.name in self._profiles), None)
 
     def covered(self, place: Place, nodeids: Iterable[str]) -> list[str]:
         """Those of the tests for which the file's limit stands in this place."""

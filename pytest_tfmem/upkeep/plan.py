@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_tfmem.budgets.audit import stale
-from pytest_tfmem.budgets.edit import AddEntry, Edit, Remove, SetLimit
+from pytest_tfmem.budgets.edit import Edit, Remove
 from pytest_tfmem.budgets.model import BudgetsFile, WaiverEntry
 from pytest_tfmem.budgets.pattern import compile_pattern
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.figures import GPU_FIGURES, greatest
+from pytest_tfmem.figures import greatest
 from pytest_tfmem.gate.nominate import LEAST_SESSIONS
 from pytest_tfmem.upkeep.placed import Places
 
@@ -156,24 +156,10 @@ class Planner:
                 continue
             nodeid = self._name_of(test.nodeid)
             if _can_be_named(nodeid):
-                self._add(nodeid, needs)
+                for edit in self._places.new_entry(nodeid, {need.figure: need.size for need in needs}):
+                    self._plan.add("create", edit)
             else:
                 self._plan.remarks.append(f"not created: no pattern covers {nodeid}")
-
-    def _add(self, nodeid: str, needs: Sequence[Need]) -> None:
-        entry = self._places.exact_entry(nodeid)
-        profiles = {
-            need.figure: name
-            for need in needs
-            if (name := self._places.new_profile(need.figure, entry, by_profile=need.figure in GPU_FIGURES))
-        }
-        if entry is None:
-            limits = {need.figure: need.size for need in needs}
-            self._plan.add("create", AddEntry(test=nodeid, limits=limits, profiles=profiles))
-        else:
-            for need in needs:
-                profile = profiles.get(need.figure)
-                self._plan.add("create", SetLimit(entry=entry, figure=need.figure, size=need.size, profile=profile))
 
     def _prune(self) -> None:
         if self._suite.part_of:
