@@ -4,6 +4,9 @@ The decisions are the gate's own functions: `changes` nominates by a history of 
 attempts decide, `regressed` decides. Beside them stand the usual gates. A pull request has 300 tests, none of which has
 changed; its session, and each earlier one, is on a machine of its own, which moves all of its readings together.
 
+Few false alarms are left to count. So beside those counted stands what is expected of the same attempts if it is chance
+which of them are the head's: of all the ways to tell them apart, one can be called regressed.
+
 The stated bounds are judged in every model, with the uncertainty of the simulation: the exit status is 1 if one fails.
 """
 
@@ -31,18 +34,19 @@ SEED = 20_240_905
 SESSIONS = 20
 TESTS_OF_A_PULL_REQUEST = 300
 INCREASES = (0.01, 0.02, 0.03, 0.05)
-TESTS_FOR_POWER = 4_000
+TESTS_FOR_POWER = 2_000
 TOLERANCE = tolerance_for("rss_anon", "lower-bound", of_file=None)
 T_99_OF_19 = 2.539  # the 0.99 quantile of Student's distribution with 19 degrees of freedom
 USUAL = ("last run + 2 %", "mean + 2 %", "t interval, 0.99", "Q3 + 3 IQR", "all of 3 over the history")
-WHEN = [dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=day) for day in range(SESSIONS + 1)]
+SINCE_A_STEP = (1, 2, 3, 4, 5)
+WHEN = [dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=day) for day in range(2 * SESSIONS)]
 KEYS = [SeriesKey(nodeid=f"test_{number}", figure="rss_anon", conditions="") for number in range(10_000)]
 
 
 class Share(NamedTuple):
     """How many of how many, by pull request, as what shares a machine is not independent."""
 
-    counts: list[int]
+    counts: list[float]
     each: int
 
     @property
@@ -57,7 +61,7 @@ class Share(NamedTuple):
         """Whether it is not above the bound by more than chance explains (less than one in a thousand)."""
         error = float(np.std(self.counts)) / self.each / math.sqrt(len(self.counts))
         expected = bound * len(self.counts) * self.each
-        return self.rate <= bound + 3.1 * error or _chance_of_at_least(sum(self.counts), expected) > 0.001
+        return self.rate <= bound + 3.1 * error or _chance_of_at_least(int(sum(self.counts)), expected) > 0.001
 
 
 def _chance_of_at_least(count: int, expected: float) -> float:
@@ -72,6 +76,12 @@ class Outcome(NamedTuple):
     usual: dict[str, Share]
     bounded: dict[str, tuple[Share, float]]
     attempts: tuple[int, int]
+
+
+def expected(attempts: list[list[int]], k: int) -> float:
+    """The chance that these attempts are called regressed, if any k of the 2k may as well be the head's."""
+    ordered = sorted(attempts[0][:k] + attempts[1][:k])
+    return regressed(ordered[:k], ordered[k:], TOLERANCE) / math.comb(2 * k, k)
 
 
 def history(values: np.ndarray) -> History:
@@ -104,8 +114,8 @@ def usual_gates(before: np.ndarray, now: np.ndarray, reruns: np.ndarray) -> dict
 def false_alarms(name: str, machines: float, pull_requests: int, seed: int) -> Outcome:
     random = np.random.default_rng([SEED, seed])
     draw, tests = MODELS[name], TESTS_OF_A_PULL_REQUEST
-    usual: dict[str, list[int]] = {gate: [] for gate in USUAL}
-    ours: dict[str, list[int]] = {}
+    usual: dict[str, list[float]] = {gate: [] for gate in USUAL}
+    ours: dict[str, list[float]] = {}
     bound: dict[str, float] = {}
     fewest, most = 100, 0
     for _ in range(pull_requests):
@@ -126,12 +136,14 @@ def false_alarms(name: str, machines: float, pull_requests: int, seed: int) -> O
             is_suspect and regressed(b[:k], h[:k], TOLERANCE)
             for is_suspect, b, h in zip(suspect, base, head, strict=True)
         ]
+        by_chance = [expected([b, h], k) for is_suspect, b, h in zip(suspect, base, head, strict=True) if is_suspect]
         bare = [nominated(x, values, 0) for x, values in zip(now.tolist(), before.tolist(), strict=True)]
         by_three = [regressed(b[:3], h[:3], Tolerance()) for b, h in zip(base, head, strict=True)]
         nomination = (rank(SESSIONS) + 1) / (SESSIONS + 1)
         for what, count, at_most in (
             ("suspect", sum(suspect), nomination),
             ("regressed", sum(red), planned.bound / planned.series),
+            ("regressed, expected", sum(by_chance), planned.bound / planned.series),
             ("suspect, no floor", sum(bare), nomination),
             ("3 of each, no floor", sum(by_three), 1 / math.comb(6, 3)),
         ):
@@ -159,9 +171,21 @@ def power(name: str, machines: float, increase: float, seed: int) -> dict[str, f
     base, head = readings[:, SESSIONS + 3 : SESSIONS + 3 + k].tolist(), readings[:, SESSIONS + 3 + k :].tolist()
     suspect = np.array([one.standing == "suspect" for one in found])
     decided = np.array([regressed(b, h, TOLERANCE) for b, h in zip(base, head, strict=True)])
+    by_four = np.array([regressed(b[:4], h[:4], TOLERANCE) for b, h in zip(base, head, strict=True)])
     usual = {gate: float(called.mean()) for gate, called in usual_gates(before, now, reruns).items()}
-    ours = {"nominated": suspect, "decided": decided, "gate": suspect & decided}
+    ours = {"nominated": suspect, "4 decide": by_four, "7 decide": decided, "gate": suspect & decided}
     return usual | {what: float(which.mean()) for what, which in ours.items()}
+
+
+def after_a_step(name: str, sessions: int, increase: float, seed: int) -> float:
+    """Which part of tests is suspect that had an accepted step of 5 % so many sessions ago."""
+    random = np.random.default_rng([SEED, seed])
+    factors = MODELS[name](random, (TESTS_FOR_POWER, SESSIONS + sessions + 1))
+    factors[:, SESSIONS:] *= 1.05
+    factors[:, -1] *= 1 + increase
+    readings = in_bytes(factors)
+    found = changes(history(readings[:, -1:]), history(readings[:, :-1]), tolerance=None, limited=lambda _: False)
+    return sum(one.standing == "suspect" for one in found) / len(found)
 
 
 def percent(share: float) -> str:
@@ -192,6 +216,7 @@ def main() -> int:
         ]
         judged = show_false_alarms(cells, [one.result() for one in outcomes], pull_requests)
         show_power(cells, [[one.result() for one in row] for row in powers])
+        show_after_a_step(pool)
     print(f"\n{time.monotonic() - began:.0f} s with {workers} processes; seed {SEED}.")
     return 0 if judged else 1
 
@@ -200,24 +225,25 @@ def show_false_alarms(cells: list[tuple[str, float]], outcomes: list[Outcome], p
     tests = pull_requests * TESTS_OF_A_PULL_REQUEST
     print(f"\nUnchanged tests, {tests:,} in each model, {SESSIONS} earlier sessions. False alarms of a test:\n")
     show_plain(
-        ["noise", *USUAL, "suspect", "gate"],
+        ["noise", *USUAL, "suspect", "gate", "gate, expected"],
         [
             [
                 _named(*cell),
                 *(percent(share.rate) for share in one.usual.values()),
-                *(percent(one.bounded[what][0].rate) for what in ("suspect", "regressed")),
+                *(percent(one.bounded[what][0].rate) for what in ("suspect", "regressed", "regressed, expected")),
             ]
             for cell, one in zip(cells, outcomes, strict=True)
         ],
     )
     print(f"\nFalse alarms of a pull request of {TESTS_OF_A_PULL_REQUEST} tests (at least one):\n")
     show_plain(
-        ["noise", *USUAL, "gate", "attempts"],
+        ["noise", *USUAL, "gate", "gate, expected", "attempts"],
         [
             [
                 _named(*cell),
                 *(percent(share.of_pull_requests) for share in one.usual.values()),
                 percent(one.bounded["regressed"][0].of_pull_requests),
+                percent(TESTS_OF_A_PULL_REQUEST * one.bounded["regressed, expected"][0].rate),
                 "-".join(map(str, sorted(set(one.attempts)))),
             ]
             for cell, one in zip(cells, outcomes, strict=True)
@@ -242,12 +268,27 @@ def show_power(cells: list[tuple[str, float]], powers: list[list[dict[str, float
     increases = ", ".join(f"+{100 * increase:.0f} %" for increase in INCREASES)
     print(f"\nPower: found of {TESTS_FOR_POWER:,} tests that need more, by {increases}:\n")
     show_plain(
-        ["noise", *USUAL, "nominated", "decided", "gate"],
+        ["noise", *USUAL, "nominated", "4 decide", "7 decide", "gate"],
         [
             [_named(*cell), *(" / ".join(f"{100 * one[what]:.0f}" for one in row) for what in row[0])]
             for cell, row in zip(cells, powers, strict=True)
         ],
     )
+
+
+def show_after_a_step(pool: ProcessPoolExecutor) -> None:
+    rows = []
+    for seed, name in enumerate(MODELS):
+        pairs = [
+            [
+                pool.submit(after_a_step, name, sessions, increase, 5000 + 10 * seed + sessions)
+                for increase in (0.0, 0.03)
+            ]
+            for sessions in SINCE_A_STEP
+        ]
+        rows.append([name, *(" / ".join(f"{100 * one.result():.0f}" for one in pair) for pair in pairs)])
+    print("\nJust after an accepted step of 5 %: suspect with no change / with another 3 %, in per cent:\n")
+    show_plain(["noise", *(f"{since} since the step" for since in SINCE_A_STEP)], rows)
 
 
 if __name__ == "__main__":

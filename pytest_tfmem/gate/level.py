@@ -14,6 +14,8 @@ from pytest_tfmem.gate.steps import steps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LATEST = 10  # by then a step is found, or its sessions are many enough to count as the noise of the series
+
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
     """The values since the last step, one for each session, and the place of the first of them in the series.
@@ -38,11 +40,12 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     def is_exceeded(self, now_bytes: int, floor_bytes: int) -> bool:
         """Whether a reading is suspect.
 
+        What the latest sessions read that were suspect themselves is not of the change at hand: it is exceeded, too.
         Just after a step it exceeds every session since, too, as what they move by is in `upward`: so the chance is at
         most 1 / (m + 1) there as well.
         """
         if not self.is_young:
-            return nominated(now_bytes, self.values, floor_bytes)
+            return nominated(now_bytes, self.values, floor_bytes) and now_bytes > _lately(self.values, floor_bytes)
         usual = max(median(self.values), median(self.others or self.values))
         return now_bytes > usual + max(floor_bytes, self.upward)
 
@@ -52,6 +55,20 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
             return improved(now_bytes, self.values, floor_bytes)
         usual = min(median(self.values), median(self.others or self.values))
         return now_bytes < usual - max(floor_bytes, self.downward)
+
+
+def _lately(values: Sequence[int], floor_bytes: int) -> int:
+    """What a reading has to exceed if the latest sessions were each suspect by those before them, else 0.
+
+    They may be a step that is too short yet to be told from noise. Before they are, each further session at that level
+    would be suspect for what came before it. The room above them is the noise of the sessions before.
+    """
+    longest = min(_LATEST, len(values) - LEAST_SESSIONS)
+    for length in range(longest, 0, -1):
+        before, latest = values[:-length], values[-length:]
+        if all(nominated(value, before, floor_bytes) for value in latest):
+            return median(latest) + max(floor_bytes, max(before) - median(before))
+    return 0
 
 
 def level_of(values: Sequence[int], *, least_fraction: float = 0.01) -> Level | None:

@@ -37,7 +37,8 @@ def test_with_four_sessions_nothing_is_known():
 def test_a_level_without_a_step_nominates_by_all_sessions(values, now):
     level = level_of(values)
     assert (level.values, level.begin, level.is_young) == (values, 0, False)
-    assert level.is_exceeded(now, 2) == nominated(now, values, 2)
+    assert level.is_exceeded(now, 2) <= nominated(now, values, 2)
+    assert level.is_exceeded(now, 10) == nominated(now, values, 10)
     assert level.is_undercut(now, 2) == improved(now, values, 2)
 
 
@@ -85,6 +86,23 @@ def test_one_high_session_alone_is_no_level_to_improve_on(sessions, better):
     level = _after(NEW, sessions)
     assert level.is_undercut(OLD, FLOOR) is better
     assert level.is_undercut(OLD - 7 * MIB, FLOOR)
+
+
+NOISY = [600 * MIB + step * MIB for step in (0, 7, -6, 9, -8, 3, 12, -11, 5, -4, 8, -9, 10, -2, 1, -7, 6, -5, 4, -10)]
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+def test_a_step_too_short_to_be_found_is_not_held_against_the_next_change(sessions):
+    level = level_of(NOISY + [630 * MIB] * sessions)
+    assert not level.is_young
+    assert nominated(630 * MIB, level.values, FLOOR) is (sessions == 1)
+    assert not level.is_exceeded(641 * MIB, FLOOR)
+    assert level.is_exceeded(642 * MIB, FLOOR)
+
+
+def test_high_sessions_of_long_ago_hide_nothing():
+    level = level_of([NOISY[0], 630 * MIB, *NOISY[1:]])
+    assert level.is_exceeded(613 * MIB, FLOOR)
 
 
 @given(
