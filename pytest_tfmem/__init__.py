@@ -10,7 +10,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     report
     settings
     comparison
-    request testrun ahead recording session
+    request ordering testrun ahead recording session
     upkeep
     plugin check doctor attempts
     gating
@@ -31,6 +31,7 @@ What each room knows:
     settings  every option and ini key, declared once and read once
     comparison what this session's readings are held against, what has changed, and which tests fail by that
     request   what is asked of one test, by its markers, the file and the options
+    ordering  the order for one test: what its process needs to be started, and is to be told
     testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
     ahead     which tests and files come next, made ready while another test runs
     recording this session as a run, and the record that is made of it as its tests end

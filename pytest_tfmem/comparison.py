@@ -81,6 +81,7 @@ class Comparison:
             changes=found,
             runs=before.runs,
             base=self._base(found),
+            uncommitted=bool(self._header.run.dirty),
             trims=any(change.standing == "improved" and _of(change) in limited for change in found),
         )
 

@@ -237,7 +237,7 @@ class TfmemSession:
         return self._order(item, self._requests.early(item))
 
     def _order(self, item: pytest.Item, request: Request) -> Order:
-        from pytest_tfmem.testrun import order_for  # noqa: PLC0415
+        from pytest_tfmem.ordering import order_for  # noqa: PLC0415
 
         return order_for(item, request, self.settings, self._starter)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,13 +15,10 @@ from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.history.conditions import asked
-from pytest_tfmem.isolate import arguments, frameworks, identity, replay, reports, wire
+from pytest_tfmem.isolate import replay, reports, wire
 from pytest_tfmem.isolate.again import run_again
 from pytest_tfmem.isolate.controller import IsolatedTest
-from pytest_tfmem.isolate.lease import nested_environment, visible_devices
-from pytest_tfmem.isolate.order import Order
 from pytest_tfmem.isolate.profiled import tensor_peaks
-from pytest_tfmem.isolate.runtime import environment_of
 from pytest_tfmem.measure.device_readings import (
     NO_DEVICE,
     ROUNDING,
@@ -33,6 +29,7 @@ from pytest_tfmem.measure.device_readings import (
     warmed_up,
 )
 from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
+from pytest_tfmem.ordering import order_for
 from pytest_tfmem.report.failure import breach_text, regression_text
 from pytest_tfmem.report.properties import junit_properties
 
@@ -113,7 +110,7 @@ class TestRun:
         self._judgement: Judgement | None = None
         self._starter = starter
         self._order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
-        self._tensors = self._profiled(self._order)
+        self._tensors = self._profiled()
         self._test = IsolatedTest(
             self._order,
             start=starter.start,
@@ -204,11 +201,11 @@ class TestRun:
     def _footprint(self, pid: int) -> Footprint:
         return self._gpus.footprint(pid, exclusive=self._lease.cards if self._lease else ())
 
-    def _profiled(self, order: Order) -> Sequence[TensorPeak] | str:
+    def _profiled(self) -> Sequence[TensorPeak] | str:
         """What a second run under the profiler says of the tensors, where that is asked for and says more."""
         if not (self._request.gpu_tensors and self._sees_gpus and self._request.choice.allocator in ROUNDING):
             return ""
-        return tensor_peaks(order, start=self._starter.start, restore=self._restored)
+        return tensor_peaks(self._order, start=self._starter.start, restore=self._restored)
 
     def _restored(self, data: dict[str, Any]) -> pytest.TestReport:
         return replay.restored(self._item, data)
@@ -336,44 +333,6 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
         phases={},
         unmeasured=reason,
         notes=list(request.budget.notes),
-    )
-
-
-def order_for(
-    item: pytest.Item,
-    request: Request,
-    settings: Settings,
-    starter: Starter,
-    *,
-    basetemp: Path | None = None,
-    lease: Lease | None = None,
-) -> Order:
-    """The order for this test; without a `basetemp` and a `lease`, for one that is only expected."""
-    config = item.config
-    workerinput = getattr(config, "workerinput", None)
-    start = wire.Start(
-        test_id=identity.collected_id(item),
-        ordinal=identity.ordinal(item),
-        path=os.fsencode(item.path),
-        arguments=[os.fsencode(argument) for argument in arguments.child_arguments(config)],
-        argv=[os.fsencode(argument) for argument in sys.argv],
-        basetemp=b"" if basetemp is None else os.fsencode(basetemp),
-        workerinput=None if workerinput is None else reports.plain(dict(workerinput)),
-        runtime=request.runtime,
-        visible_devices=visible_devices(lease) if lease else None,
-        environment=nested_environment(lease) if lease else {},
-        warm_up=request.warm_up,
-    )
-    return Order(
-        start=start,
-        environment=environment_of(request.runtime, os.environ),
-        directory=config.invocation_params.dir,
-        search_path=tuple(sys.path),
-        shows_output=config.getoption("capture", "fd") != "fd",
-        interval_seconds=settings.interval_seconds,
-        timeout_seconds=request.timeout_seconds,
-        file=reports.encodable(item.nodeid.partition("::")[0]),
-        frameworks=frameworks.needed_by(item) if starter.guesses_frameworks else frozenset(),
     )
 
 

@@ -17,13 +17,13 @@ _INDENT = "  "
 _GOES_ON = " \\"
 
 
-def command_lines(command: Sequence[str], nodeids: Sequence[str] = (), *, width: int) -> list[str]:
-    """The command on these tests, or on all if one cannot be named in a line; a line that goes on ends in `\\`."""
-    words = [*map(quote, command), *_named(nodeids, width - 2 * len(_INDENT) - len(_GOES_ON))]
-    lines = [_INDENT + words[0]]
-    for at, word in enumerate(words[1:], 1):
+def command_lines(words: Sequence[str], *, width: int) -> list[str]:
+    """The command, indented; a line that goes on ends in a backslash. A word that is too long for a line is cut."""
+    quoted = list(map(quote, words))
+    lines = [_INDENT + quoted[0]]
+    for at, word in enumerate(quoted[1:], 1):
         longer = f"{lines[-1]} {word}"
-        if cell_len(longer) + (len(_GOES_ON) if at + 1 < len(words) else 0) <= width:
+        if cell_len(longer) + (len(_GOES_ON) if at + 1 < len(quoted) else 0) <= width:
             lines[-1] = longer
         else:
             lines[-1] += _GOES_ON
@@ -31,11 +31,11 @@ def command_lines(command: Sequence[str], nodeids: Sequence[str] = (), *, width:
     return [shorten_end(line, width) for line in lines]
 
 
-def _named(nodeids: Sequence[str], room: int) -> list[str]:
-    """The tests, quoted: one whose id is too long by its file; none if that is too long as well."""
+def nameable(nodeids: Sequence[str], *, width: int) -> list[str]:
+    """The tests as words of a command: one whose id is too long for a line by its file; none if that is, too."""
+    room = width - 2 * len(_INDENT) - len(_GOES_ON)
     short = [nodeid if cell_len(quote(nodeid)) <= room else nodeid.partition("::")[0] for nodeid in nodeids]
-    quoted = list(dict.fromkeys(map(quote, short)))
-    return quoted if all(cell_len(word) <= room for word in quoted) else []
+    return list(dict.fromkeys(short)) if all(cell_len(quote(word)) <= room for word in short) else []
 
 
 def quote(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.figures import GPU_FIGURES
 from pytest_tfmem.history.commits import shortened
-from pytest_tfmem.report.commands import command_lines
+from pytest_tfmem.report.commands import command_lines, nameable
 from pytest_tfmem.report.layout import GAP, Line, plain, shorten_end, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
 from pytest_tfmem.report.sizes import format_growths, format_pairs, format_percent
@@ -38,13 +38,14 @@ _MOST_TESTS_OF_A_COMMAND = 5
 class HeldAgainst:
     """What became of the series of a run, held against those of `runs` earlier runs.
 
-    `base`: the revision that a suspect is to be decided against, empty where nobody knows one. `trims`: whether a
-    figure that has improved has a limit.
+    `base`: the revision that a suspect is to be decided against, empty where nobody knows one. `uncommitted`: the code
+    that ran is no commit's. `trims`: whether a figure that has improved has a limit.
     """
 
     changes: Sequence[Change] = ()
     runs: int = 0
     base: str = ""
+    uncommitted: bool = False
     trims: bool = False
 
 
@@ -144,9 +145,13 @@ def _left_out(standing: Standing, changes: Sequence[Change], width: int) -> Iter
 def _advice(by_standing: dict[Standing, list[Change]], held: HeldAgainst, width: int) -> Iterator[Line]:
     suspects = list(dict.fromkeys(change.key.nodeid for change in by_standing["suspect"]))
     if suspects:
-        named = suspects if len(suspects) <= _MOST_TESTS_OF_A_COMMAND else []  # of none it finds the suspects itself
-        yield from _wrapped("suspects are decided by running both revisions in turn:", width)
-        yield from map(Line, command_lines(["tfmem", "gate", "--base", held.base or "BASE"], named, width=width))
+        named = nameable(suspects, width=width) if len(suspects) <= _MOST_TESTS_OF_A_COMMAND else []
+        # --all: the gate reckons with all tests that a suspect was picked out of, and here they are picked already.
+        of = ["--all", *named] if named else []
+        once = ", once committed," if held.uncommitted else ""
+        yield from _wrapped(f"suspects are decided{once} by running both revisions in turn:", width)
+        command = ["tfmem", "gate", "--base", held.base or "BASE", *of]
+        yield from map(Line, command_lines(command, width=width))
     if by_standing["improved"] and held.trims:
         yield from _wrapped("limits are lowered to what has improved by:", width)
         yield from map(Line, command_lines(["pytest", "--tfmem-update=trim"], width=width))

@@ -121,7 +121,7 @@ def test_what_needs_more_is_suspect_and_the_command_that_decides_it_is_there(rep
     assert key == ("test_grows", "rss_anon")
     assert 9 <= now - before <= 11
     at = ran.lines.index("suspects are decided by running both revisions in turn:")
-    assert ran.lines[at + 1] == "  tfmem gate --base main test_a.py::test_grows"
+    assert ran.lines[at + 1] == "  tfmem gate --base main --all test_a.py::test_grows"
     assert ran.lines[-1] == "measured 2 tests, no limits set; 1 suspect"
     assert ran.status == 0, "a suspect is no failure"
 

@@ -134,4 +134,5 @@ _changes = st.builds(
 def held():
     """What any run was held against, and what came of it."""
     changes = st.lists(_changes, max_size=12)
-    return st.builds(HeldAgainst, changes=changes, runs=st.integers(0, 50), base=_texts, trims=st.booleans())
+    runs, either = st.integers(0, 50), st.booleans()
+    return st.builds(HeldAgainst, changes=changes, runs=runs, base=_texts, uncommitted=either, trims=either)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import datetime as dt
 from textwrap import dedent
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import Limit, NotMeasured, Reading
-from pytest_tfmem.report.failure import breach_text, how_good
+from pytest_tfmem.figures import Limit, NotMeasured, Reading, Regression
+from pytest_tfmem.report.failure import breach_text, how_good, regression_text
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -278,3 +279,61 @@ def test_the_first_line_shows_two_different_sizes(limit, excess):
     first_line = _first_line(limit + excess, limit)
     used, most = first_line.removeprefix("memory budget exceeded: rss ").split(" > ")
     assert used != most.split(" (")[0]
+
+
+# --- what has grown -----------------------------------------------------------------------------------------------
+
+
+def _grown(**rest):
+    return Regression(
+        **{
+            "figure": "gpu",
+            "gpu": 0,
+            "before_bytes": GIB,
+            "now_bytes": GIB + 102 * MIB,
+            "again_bytes": GIB + 102 * MIB,
+            "runs": 41,
+            "since": dt.datetime(2026, 3, 2, tzinfo=dt.UTC),
+            "since_commit": "abc1234def" * 4,
+            **rest,
+        }
+    )
+
+
+def _regressed(*regressions, of=1):
+    used = _read(GIB + 102 * MIB, "exact", None, "cuda_malloc_async (tensorflow)", "GPU-1 (GPU:0)")
+    return regression_text(
+        regressions, {"gpu": [used] * of}, {}, {}, {}, notes=["a note"], allocator="cuda_malloc_async"
+    )
+
+
+def test_a_regression_says_what_has_grown_and_since_when_it_was_steady():
+    assert _regressed(_grown()) == dedent("""\
+        memory regression: gpu 1.00 GiB -> 1.10 GiB (+10.0 %)
+
+          gpu: 1.00 GiB in 41 runs since 2026-03-02 (abc1234de); 1.10 GiB now, and 1.10
+            GiB in a second run
+
+          figure   reading  limit  verdict  how good
+          gpu     1.10 GiB      -  -        GPU:0: exact; cuda_malloc_async
+                                            (tensorflow)
+
+          allocator: cuda_malloc_async
+          a note""")
+
+
+def test_of_several_gpus_the_one_is_named_that_has_grown():
+    assert "(+10.0 %) on GPU:1" in _regressed(_grown(gpu=1), of=2).splitlines()[0]
+
+
+def test_growth_from_nothing_has_no_percent():
+    first = _regressed(_grown(before_bytes=0, now_bytes=MIB)).splitlines()[0]
+    assert first == "memory regression: gpu 0 B -> 1.0 MiB"
+
+
+def test_growth_by_a_byte_is_told_apart():
+    text = _regressed(_grown(now_bytes=GIB + 1, again_bytes=GIB + 2, since_commit=None, runs=1))
+    assert text.splitlines()[0] == "memory regression: gpu 1,073,741,824 B -> 1,073,741,825 B (+1 B)"
+    assert "in 1 run since 2026-03-02; 1,073,741,825 B now, and 1,073,741,826 B in a second run" in " ".join(
+        text.split()
+    )

@@ -77,7 +77,7 @@ def test_in_80_columns_each_id_has_a_line(something_of_everything):
                    rss_anon   300.0 MiB   250.0 MiB  -16.7 %   -50.0 MiB
                    steady since 2026-03-02 (abc1234de), 41 runs
         suspects are decided by running both revisions in turn:
-          tfmem gate --base origin/main 'tests/test_train.py::test_step[a b]'
+          tfmem gate --base origin/main --all 'tests/test_train.py::test_step[a b]'
         limits are lowered to what has improved by:
           pytest --tfmem-update=trim
         12 series not compared: TensorFlow 2.20.0 -> 2.21.0""")
@@ -149,11 +149,16 @@ def test_many_suspects_are_decided_without_naming_each():
 
 def test_a_test_whose_id_is_too_long_for_a_line_is_decided_by_its_file():
     rows = [_change(f"test_a.py::test[{'x' * 200}]", "suspect", MIB, 2 * MIB)]
-    assert _shown(_held(*rows)).splitlines()[-1] == "  tfmem gate --base origin/main test_a.py"
+    assert _shown(_held(*rows)).splitlines()[-1] == "  tfmem gate --base origin/main --all test_a.py"
 
 
 def test_without_a_base_that_git_tells_the_command_has_a_word_for_it():
     assert "--base BASE" in _shown(_held(_change("test_a.py::test_a", "suspect", MIB, 2 * MIB), base=""))
+
+
+def test_changes_that_are_not_committed_are_to_be_committed_first():
+    held = _held(_change("test_a.py::test_a", "suspect", MIB, 2 * MIB), uncommitted=True)
+    assert "suspects are decided, once committed, by running both revisions in turn:" in _shown(held)
 
 
 def test_what_differs_is_told_once_for_all_series():
@@ -193,10 +198,10 @@ def test_the_closing_line_counts_what_has_grown(something_of_everything, measure
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), max_size=4), st.data())
 def test_a_shell_takes_a_command_as_it_was_meant(words, data):
     width = data.draw(st.integers(100, 160))
-    lines = command_lines(["tfmem", "gate"], words, width=width)
+    lines = command_lines(["tfmem", "gate", *words], width=width)
     if any(not word.isprintable() for word in words):
         return  # shlex does not know that way to quote; a shell does, below
-    assert shlex.split("\n".join(lines)) == ["tfmem", "gate", *dict.fromkeys(words)]
+    assert shlex.split("\n".join(lines)) == ["tfmem", "gate", *words]
 
 
 def test_what_is_not_printable_reaches_a_shell_too():
