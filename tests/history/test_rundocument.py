@@ -74,9 +74,13 @@ measurements = st.builds(
     timeline=st.none()
     | timelines(sizes, unicode)
     | st.builds(Timeline, seconds=st.lists(numbers, max_size=3), rss_tree_bytes=st.lists(sizes, max_size=3)),
+    allocator=unicode,
+    runtime=st.dictionaries(unicode, unicode, max_size=1),
+    breached=st.booleans(),
     out_of_memory=unicode,
     waited_seconds=numbers,
-    died=unicode,
+    died=st.just("") | unicode,
+    unmeasured=st.just("") | unicode,
     notes=st.lists(unicode, max_size=2),
 )
 runs = st.builds(
@@ -173,6 +177,7 @@ def test_a_document_has_the_layout_that_is_documented(tmp_path, document):
                 "died": "",
                 "why_spawned": "",
                 "unmeasured": "",
+                "regressions": [],
                 "notes": [],
                 "notices": [],
             }
