@@ -47,6 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # this is a test's process: nothing is isolated or summed up here
     try:
         session = TfmemSession(config, settings.read_settings(config))
+        if session.settings.update:
+            from pytest_tfmem.upkeep.keeper import keep_up  # noqa: PLC0415  only where it is asked for
+
+            keep_up(session, config)
     except TfmemError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[KEY] = session
@@ -57,10 +61,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(InProcess(session), "tfmem-in-process")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(session, config), "tfmem-summary")
-    if session.settings.update:
-        from pytest_tfmem.upkeep.keeper import keep_up  # noqa: PLC0415  only where it is asked for
-
-        keep_up(session, config)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

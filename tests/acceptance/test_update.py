@@ -221,7 +221,7 @@ def test_the_whole_suite_may_be_named(project, budgets):
     budgets.write(STALE)
     assert shown(project.run("--tfmem-update=prune", cwd="tests"))[-1].endswith(
         "removed"
-    )  # testpaths hold from anywhere
+    )  # it is all that testpaths names
 
 
 def test_a_limit_in_a_marker_is_told_to_be_raised_by_hand(project, budgets):
