@@ -286,6 +286,7 @@ class Summary:
             return
         from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
 
+        terminalreporter.ensure_newline()
         terminalreporter.section("memory budgets")
         verbosity = self._config.get_verbosity("tfmem")
         width = self._config.get_terminal_writer().fullwidth

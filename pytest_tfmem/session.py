@@ -171,6 +171,9 @@ class TfmemSession:
             return None
         held = self._comparison.held_against(measurements)
         self.notices += self._comparison.notices
+        if self.settings.fail_on_regression and not (held and held.runs):
+            # Green by silence for ever, where a CI system keeps no history.
+            self.notices.append("--tfmem-fail-on=regression: there is no earlier run, so no test can fail by it")
         return held
 
     def write_json(self) -> None:

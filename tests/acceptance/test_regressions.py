@@ -235,6 +235,14 @@ def test_a_baseline_without_a_run_is_told_of(repository, tmp_path):
 # --- --tfmem-fail-on=regression ---------------------------------------------------------------------------------------
 
 
+def test_that_no_test_can_fail_by_its_history_for_want_of_one_is_told(repository):
+    told = "--tfmem-fail-on=regression: there is no earlier run, so no test can fail by it"
+    assert told not in repository.run("--tfmem-fail-on=regression").lines
+    assert told in repository.run("--tfmem-fail-on=regression", "--tfmem-baseline=off").lines
+    shutil.rmtree(repository.path / ".tfmem")
+    assert told in repository.run("--tfmem-fail-on=regression").lines
+
+
 def test_host_memory_that_has_grown_fails_no_test(repository):
     _branch(repository, grows=110)
     ran = repository.run("--tfmem-fail-on=regression")

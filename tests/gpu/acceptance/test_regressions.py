@@ -195,3 +195,26 @@ def test_the_second_run_takes_none_of_the_tests_time(recorded, timeout):
     ran = recorded.run(_FAILS, timeout)
     assert ran.outcomes == {"test_a": "failed", "test_b": "passed"}
     assert f"MemoryRegression: {_GREW}" in ran.text
+
+
+@pytest.mark.of_any_start_method
+def test_what_tensorflow_asks_of_its_allocator_is_judged_to_the_byte(gpu_project):
+    text = """
+        import tensorflow as tf
+
+        @budget(gpu="1 GiB")
+        @pytest.mark.tf_runtime(allocator="cuda_malloc_async")
+        def test_a():
+            with tf.device("GPU:0"):
+                tf.zeros((160, {kib}, 256))
+        """
+    gpu_project.write("test_it.py", text.format(kib=64))
+    assert gpu_project.run().outcomes == {"test_a": "passed"}
+    _repeat(gpu_project)
+    assert gpu_project.run(_FAILS).outcomes == {"test_a": "passed"}
+    gpu_project.write("test_it.py", text.format(kib=65))
+    ran = gpu_project.run(_FAILS)
+    assert ran.outcomes == {"test_a": "failed"}
+    assert "memory regression: gpu 10.0 MiB -> 10.2 MiB (+1.6 %)" in ran.text
+    (grown,) = ran.measured["test_a"]["regressions"]
+    assert grown["now_bytes"] == grown["again_bytes"] == grown["before_bytes"] + 160 * 256 * 4
