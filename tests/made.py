@@ -36,9 +36,10 @@ def made_test(nodeid, *, limited=(), outcome="passed", exactness="lower-bound", 
 
 
 def made_run(number, *tests, environment=ENVIRONMENT, **rest):
-    """A run whose id is `number` in hexadecimal digits, of that day after the first."""
+    """A run of that day after the first. Its id is `number` in hexadecimal digits, if `rest` has none."""
     began = START + dt.timedelta(days=number)
-    return RecordedRun(run=Run(id=f"{number:032x}", started_at=began, **rest), environment=environment, tests=[*tests])
+    run = Run(**{"id": f"{number:032x}", "started_at": began, **rest})
+    return RecordedRun(run=run, environment=environment, tests=[*tests])
 
 
 def _reading(used, exactness):

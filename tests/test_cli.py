@@ -27,7 +27,7 @@ def test_the_version_is_that_of_the_package():
     assert (done.returncode, done.stdout) == (0, f"tfmem, version {importlib.metadata.version('pytest-tfmem')}\n")
 
 
-@pytest.mark.parametrize("arguments", [("-h",), ("check", "-h"), ("doctor", "--help")])
+@pytest.mark.parametrize("arguments", [("-h",), ("check", "-h"), ("compare", "-h"), ("doctor", "--help")])
 def test_help_is_there_for_every_command(arguments):
     done = _tfmem(*arguments)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,13 +17,14 @@ from typing import get_args
 import msgspec
 import pytest
 import yaml
+from click import Context
 from jsonschema import Draft202012Validator
 
 from pytest_tfmem import settings
 from pytest_tfmem.budgets import written
 from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.budgets.schema import budgets_schema
-from pytest_tfmem.cli import COMMANDS
+from pytest_tfmem.cli import COMMANDS, tfmem
 from pytest_tfmem.figures import (
     FIGURES,
     Limit,
@@ -72,6 +74,17 @@ import pytest
 @pytest.mark.memory_budget(rss_growth="64 MiB")
 def test_step():
     assert len(bytearray(8 << 20)) == 8 << 20
+"""
+A_TEST_THAT_GREW = """
+import pytest
+
+@pytest.mark.memory_budget(rss_growth="400 MiB")
+def test_train_step():
+    assert len(bytearray(b"x") * ({} << 20)) == {} << 20
+
+@pytest.mark.memory_budget(rss_growth="64 MiB")
+def test_load():
+    assert len(bytearray(b"x") * (32 << 20)) == 32 << 20
 """
 
 
@@ -139,6 +152,9 @@ def project(tmp_path):
     (folder / "tests").mkdir(parents=True)
     (folder / "tests" / "test_train.py").write_text(A_SMALL_TEST)
     (folder / "budgets.yaml").write_text("version: 1\nbudgets:\n  - {test: tests/test_train.py, rss: 1 GiB}\n")
+    git(folder, "init", "--initial-branch=main")
+    for _ in range(2):
+        commit(folder)
     return folder
 
 
@@ -152,6 +168,37 @@ def checkout(tmp_path):
     (folder / "tests").mkdir()
     (folder / "tests" / "test_train.py").write_text(A_SMALL_TEST)
     return folder
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", ".")
+    git(folder, "commit", "--allow-empty", "--message=a change")
+
+
+def let_a_test_grow(folder: Path) -> None:
+    """Make of the folder a branch whose commit made a test grow, after six runs on the main branch."""
+    (folder / "budgets.yaml").unlink()  # whose entries are for other tests
+    test = folder / "tests" / "test_train.py"
+    test.write_text(A_TEST_THAT_GREW.replace("{}", "200"))
+    git(folder, "init", "--initial-branch=main")
+    commit(folder)
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(folder, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    assert run("pytest", folder).returncode == 0
+    (recorded,) = (folder / ".tfmem" / "runs").glob("*.jsonl")
+    first, *lines = recorded.read_text(encoding="utf-8").splitlines()
+    for day in range(1, 6):
+        header = json.loads(first)
+        header["run"] |= {"id": f"{day:032x}", "started_at": f"2026-11-{day:02}T08:00:00Z"}
+        recorded.with_name(f"earlier-{day}.jsonl").write_text("\n".join([json.dumps(header), *lines, ""]))
+    git(folder, "switch", "--create", "wider")
+    test.write_text(A_TEST_THAT_GREW.replace("{}", "208"))
+    commit(folder)
 
 
 def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -190,6 +237,7 @@ def words_of(output: str) -> list[str]:
     unwrapped = " ".join(output.split())  # a reading that takes more room leaves less for the words beside it
     good = re.sub(r"(exact|lower-bound, too low by at most \S+ [KMG]?i?B)(?=;)", "GOOD", unwrapped)
     good = re.sub(r"\b(exact|lower-bound)\b", "GOOD", good)
+    good = re.sub(r"\b[0-9a-f]{9}\b", "COMMIT", good)
     good = re.sub(r"no GPU|CUDA's driver \(libcuda.so.1\) is not installed here", "WHY", good)
     good = re.sub(r"\(\d+:\d\d:\d\d\)|[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
     return [word for word in good.split() if not re.fullmatch(r"[=_-]{2,}", word)]
@@ -211,19 +259,43 @@ def test_python_examples_pass_as_tests(example, pytester):
 
 
 @of_language("yaml")
-def test_yaml_examples_are_budgets(example, tmp_path):
+def test_yaml_examples_are_budgets_or_workflows(example, tmp_path):
+    if "\njobs:\n" in example.text:
+        assert_is_workflow(yaml.load(example.text, Loader=yaml.BaseLoader))
+        return
     path = tmp_path / "budgets.yaml"
     path.write_text(example.text, encoding="utf-8")
     assert load_budgets(path, shown=str(example)).entries
     Draft202012Validator(budgets_schema()).validate(yaml.load(example.text, Loader=yaml.BaseLoader) | {"version": 1})
 
 
+def assert_is_workflow(workflow: dict) -> None:
+    """With no more rights than it needs, actions by their full hash, and commands that there are."""
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    for step in steps:
+        assert ("uses" in step) != ("run" in step)
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40}", step["uses"])
+        elif step["run"].startswith("tfmem "):
+            assert_is_understood(shlex.split(step["run"])[1:])
+
+
+def assert_is_understood(arguments: list[str]) -> None:
+    """The command `tfmem` has these options."""
+    command = tfmem.get_command(Context(tfmem), arguments[0])
+    assert command is not None, arguments
+    command.make_context(arguments[0], arguments[1:])
+
+
 @of_language("bash", "console")
 def test_commands_do_what_the_page_says(example, project, checkout):
     folder = checkout if example.page.name == "README.md" else project
+    if "suspect" in example.output or "tfmem gate" in example.text:
+        let_a_test_grow(folder)
     for command in filter(is_run, example.commands):
         result = run(command, folder)
-        fails = "FAILED" in example.output
+        fails = "FAILED" in example.output or "regressed" in example.output
         assert result.returncode == fails, f"{command}\n{result.stdout}\n{result.stderr}"
         if example.output and not gpu_names():  # the page shows a machine without one
             assert words_of(result.stdout) == words_of(example.output), result.stdout
@@ -441,7 +513,7 @@ def steps() -> list[str]:
 
 
 def test_every_step_of_a_tests_life_names_a_module_that_exists():
-    assert len(steps()) == 15
+    assert len(steps()) == 17
     for step in steps():
         modules = re.findall(r"`((?:\w+/)?\w+\.py)`", step)
         elsewhere = {"conftest.py"}

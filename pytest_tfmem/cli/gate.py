@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from pytest_tfmem.cli.ending import in_order
 from pytest_tfmem.cli.output import json_option
 from pytest_tfmem.cli.statuses import UNDECIDED
 from pytest_tfmem.errors import TfmemError
@@ -98,22 +97,14 @@ def _decided(asked: Asked) -> GateResult | None:
     from pytest_tfmem.gating.gate import gate as decide  # noqa: PLC0415
     from pytest_tfmem.gating.telling import telling  # noqa: PLC0415
 
-    before = signal.signal(signal.SIGTERM, _stop)
     try:
-        with telling() as say:
+        with in_order(), telling() as say:
             return decide(asked, say)
     except (CouldNotDecideError, CannotBeBuiltError) as error:
         click.echo(f"not decided: {error}", err=True)
         return None
     except TfmemError as error:
         raise click.ClickException(str(error)) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop(number: int, _frame: object) -> NoReturn:
-    """End in order, with what was begun undone: a signal's own way to end a process undoes nothing."""
-    sys.exit(128 + number)
 
 
 def _report(result: GateResult, json_file: str | None) -> None:
