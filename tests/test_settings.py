@@ -241,3 +241,27 @@ def _is_refused(result, said):
     output = "\n".join([*result.outlines, *result.errlines])
     assert "\x1b" not in output
     assert not re.search(r"Traceback|INTERNALERROR", output)
+
+
+def test_the_history_is_where_option_variable_and_ini_key_say_in_this_order(read, pytester, monkeypatch):
+    ini = "tfmem_history = of_ini"
+    monkeypatch.delenv("TFMEM_HISTORY", raising=False)
+    assert read(ini=ini).history == str(pytester.path / "of_ini")
+    monkeypatch.setenv("TFMEM_HISTORY", "of_variable")
+    assert read(ini=ini).history == str(pytester.path / "of_variable")
+    assert read("--tfmem-history=of_option", ini=ini).history == str(pytester.path / "of_option")
+    monkeypatch.setenv("TFMEM_HISTORY", "postgresql://me:Sesame@host/db")
+    assert read(ini=ini).history == "postgresql://me:Sesame@host/db"
+    monkeypatch.setenv("TFMEM_HISTORY", "off")
+    assert read(ini=ini).history is None
+    monkeypatch.setenv("TFMEM_HISTORY", "")
+    assert read(ini=ini).history == str(pytester.path / "of_ini")
+
+
+@pytest.mark.parametrize("name", ["history", "baseline"])
+def test_a_url_that_is_none_is_refused_before_any_test_and_without_its_password(read, name, monkeypatch):
+    for arguments, variable in (([f"--tfmem-{name}=postgresql://me:Ses/ame@host/db"], ""), ([], "mysql://me:Ses@host")):
+        monkeypatch.setenv("TFMEM_HISTORY", variable)
+        with pytest.raises(TfmemError, match="write sqlite:///FILE or postgresql") as refused:
+            read(*arguments)
+        assert "Ses" not in str(refused.value)
