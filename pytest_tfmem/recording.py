@@ -14,7 +14,7 @@ from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.settings.options import DEFAULT_HISTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.environment import Environment
@@ -28,13 +28,23 @@ if TYPE_CHECKING:
 class Recording:
     """The record of one session: a run file, and with a database for history the run in there, too.
 
-    Where it is `off`, neither is written. `run_id` is the run's id where another process has chosen it.
+    Where it is `off`, neither is written. `run_id` is the run's id where another process has chosen it. `plugins` names
+    those that are loaded into pytest when it is asked.
     """
 
-    def __init__(self, settings: Settings, *, root: Path, off: bool, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        root: Path,
+        off: bool,
+        run_id: str | None = None,
+        plugins: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self.notices: list[str] = []
         self._settings = settings
         self._root = root
+        self._plugins = plugins
         self._began = dt.datetime.now(tz=dt.UTC)
         self._lazy_run_id = run_id
         self._to_run: list[str] | None = None
@@ -132,7 +142,7 @@ class Recording:
 
         self._looking = Looking(self._root)
         gpus, gpu_driver = names_and_version()
-        self._lazy_environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver)
+        self._lazy_environment = describe_environment(gpus=gpus, gpu_driver=gpu_driver, plugins=self._plugins())
         return self._lazy_environment
 
     def _described(self) -> Header:

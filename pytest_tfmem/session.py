@@ -47,6 +47,7 @@ class TfmemSession:
             root=config.rootpath,
             off=_keeps_no_record(settings, config),
             run_id=getattr(config, "workerinput", {}).get(_RUN_ID),
+            plugins=lambda: _plugins(config),
         )
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
@@ -297,6 +298,13 @@ class TfmemSession:
 
             self._lazy_gpus = Gpus(switched_off=self.settings.gpu == "off", lease_dir=self.settings.lease_dir)
         return self._lazy_gpus
+
+
+def _plugins(config: pytest.Config) -> list[str]:
+    """The names of pytest's plugins that are loaded here, but for this one; "coverage" where that is measured."""
+    found = {dist.metadata["Name"].removeprefix("pytest-") for _, dist in config.pluginmanager.list_plugin_distinfo()}
+    measured = {"coverage"} if config.pluginmanager.hasplugin("_cov") else set()
+    return sorted(found - {"tfmem"} | measured)
 
 
 def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | None:

@@ -23,6 +23,9 @@ _LABELS = {"tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow (CPU build)
 _OURSELVES = "pytest-tfmem"  # a reading is to depend on what is measured, not on who measures
 
 
+_PLUGINS = "pytest plugins"
+
+
 def conditions(environment: Environment, measurement: Measurement) -> Conditions:
     """What the readings of this test depend on: a readable record.
 
@@ -32,6 +35,7 @@ def conditions(environment: Environment, measurement: Measurement) -> Conditions
     found = {
         **packages,
         "Python": f"{environment.python_implementation} {environment.python}",
+        _PLUGINS: ", ".join(environment.plugins),
         "GPUs": ", ".join(environment.gpus) or "none",
         "GPU driver": environment.gpu_driver,
         "system": f"{environment.system} {environment.machine}",
@@ -78,13 +82,17 @@ def fingerprint(conditions: Mapping[str, str]) -> str:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs, each as `TensorFlow 2.20.0 -> 2.21.0`."""
-    names = dict.fromkeys([*before, *now])
-    return [
-        f"{name} {before.get(name, '(unset)')} -> {now.get(name, '(unset)')}"
-        for name in names
-        if before.get(name) != now.get(name)
-    ]
+    """What differs, each as `TensorFlow 2.20.0 -> 2.21.0`; of pytest's plugins, those that came and went."""
+    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    return [_difference(name, before.get(name), now.get(name)) for name in names]
+
+
+def _difference(name: str, before: str | None, now: str | None) -> str:
+    if name != _PLUGINS:
+        return f"{name} {before or '(unset)'} -> {now or '(unset)'}"
+    old, new = (set((plugins or "").split(", ")) - {""} for plugins in (before, now))
+    changed = [*(f"+{plugin}" for plugin in sorted(new - old)), *(f"-{plugin}" for plugin in sorted(old - new))]
+    return f"{name} {', '.join(changed)}"
 
 
 def _number(value: int | None) -> str | None:

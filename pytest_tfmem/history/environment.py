@@ -82,7 +82,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `gpus`: the GPUs' names in the order of the visible devices; `gpu_driver` its version. `packages`: versions by
     distribution. `cores`: logical cores of the machine; `cores_allowed`: those this process may run on.
     `transparent_huge_pages`: the kernel's mode, "always", "madvise" or "never". `onednn`: TF_ENABLE_ONEDNN_OPTS as it
-    is set, None if TensorFlow's default holds. `settings`: the variables of `SETTINGS` that are set.
+    is set, None if TensorFlow's default holds. `settings`: the variables of `SETTINGS` that are set. `plugins`: those
+    of pytest, which are loaded in every test's process; "coverage" among them where that is measured.
     """
 
     python: str
@@ -101,14 +102,19 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     transparent_huge_pages: str | None = None
     onednn: str | None = None
     settings: dict[str, str] = {}
+    plugins: list[str] = []
 
 
 def describe_environment(
-    *, gpus: Sequence[str] = (), gpu_driver: str | None = None, environ: Mapping[str, str] = os.environ
+    *,
+    gpus: Sequence[str] = (),
+    gpu_driver: str | None = None,
+    plugins: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> Environment:
     """The environment of this process. Imports none of the packages that it names the versions of.
 
-    `gpus` and `gpu_driver` are told by whoever has asked the driver.
+    `gpus` and `gpu_driver` are told by whoever has asked the driver, `plugins` by whoever has asked pytest.
     """
     return Environment(
         python=platform.python_version(),
@@ -127,6 +133,7 @@ def describe_environment(
         transparent_huge_pages=_selected(_HUGE_PAGES),
         onednn=environ.get("TF_ENABLE_ONEDNN_OPTS"),
         settings={name: environ[name][:_LONGEST_SETTING] for name in SETTINGS if name in environ},
+        plugins=sorted(plugins),
     )
 
 

@@ -153,6 +153,15 @@ def test_another_environment_is_not_compared_and_the_difference_is_named(reposit
     assert not ran.row("suspect")
 
 
+def test_another_set_of_plugins_is_another_environment_for_each_is_loaded_in_every_test(repository):
+    pytest.importorskip("pytest_timeout")
+    _branch(repository, grows=110)
+    ran = repository.run("-p", "no:timeout")
+    assert ran.lines[1] == "2 series not compared: pytest plugins -timeout"
+    pytest.importorskip("pytest_cov")
+    assert "2 series not compared: pytest plugins +coverage" in repository.run("--cov").lines
+
+
 def test_a_new_test_is_new_and_nothing_else(repository):
     _branch(repository, text=_TESTS + "\n    def test_new():\n        pass\n")
     ran = repository.run("-v")

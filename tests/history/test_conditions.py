@@ -23,6 +23,7 @@ ENVIRONMENT = Environment(
     cores=4,
     cores_allowed=2,
     settings={"OMP_NUM_THREADS": "2"},
+    plugins=["randomly", "xdist"],
 )
 MEASUREMENT = Measurement(
     nodeid="test_a.py::test_a",
@@ -57,6 +58,8 @@ def changed(**fields):
         ({"cores_allowed": 1}, "cores 2 -> 1"),
         ({"transparent_huge_pages": "always"}, "transparent huge pages (unset) -> always"),
         ({"onednn": "0"}, "TF_ENABLE_ONEDNN_OPTS (unset) -> 0"),
+        ({"plugins": ["cov", "xdist"]}, "pytest plugins +cov, -randomly"),
+        ({"plugins": []}, "pytest plugins -randomly, -xdist"),
         ({"settings": {}}, "OMP_NUM_THREADS 2 -> (unset)"),
     ],
 )
