@@ -3,7 +3,7 @@
 If base and head need the same, each of the C(2k, k) ways to tell k of 2k attempts apart is as likely as any other, so
 every head exceeds every base with a chance of at most 1 / C(2k, k): a permutation test, whatever the distribution and
 the machine. The chance that any of the series of a change is called regressed though none is, is at most the sum over
-them of the chance to be nominated times this one.
+them of the chance to be nominated times this one; and, whatever history is worth, that of as many as were nominated.
 """
 
 from __future__ import annotations
@@ -40,16 +40,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    sessions_by_series: Sequence[int], *, most_chance: float = 0.01, all_decided: bool = False, unnominated: int = 0
+    sessions_by_series: Sequence[int],
+    *,
+    most_chance: float = 0.01,
+    all_decided: bool = False,
+    unnominated: int = 0,
+    nominated: int = 0,
 ) -> Plan:
     """The fewest attempts, at least `LEAST_ATTEMPTS`, that keep the chance of a false alarm at `most_chance` or below.
 
     `sessions_by_series`: how many earlier sessions each series is held against; those that have none are never
     nominated, and count only where every series goes to the second stage (`all_decided`). `unnominated`: how many more
-    go there whatever their history says, for example because their test has failed.
+    go there whatever their history says, for example because their test has failed. `nominated`: how many history has
+    made suspect. If these are more than the chances of all add up to, the bound is theirs: history and this run are
+    then hardly exchangeable, as where another machine reads higher throughout, and it must hold there as well.
     """
     counted = [sessions for sessions in sessions_by_series if sessions or all_decided]
-    chance = sum(1.0 if all_decided else (rank(sessions) + 1) / (sessions + 1) for sessions in counted) + unnominated
+    chance = sum(1.0 if all_decided else (rank(sessions) + 1) / (sessions + 1) for sessions in counted)
+    chance = max(chance, nominated) + unnominated
     attempts = LEAST_ATTEMPTS
     while chance / comb(2 * attempts, attempts) > most_chance:
         attempts += 1

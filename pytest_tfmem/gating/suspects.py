@@ -72,7 +72,8 @@ def nominate(
     exact = {place for place, one in by_place.items() if repeats(one)}
     more = len((over - nominated) - exact) + sum(_series_of(head.tests[nodeid]) for nodeid in failed)
     sessions = [len(one.baseline.values) if one.baseline else 0 for at, one in by_place.items() if at not in exact]
-    planned = _settled(plan(sessions, all_decided=decide_all, unnominated=more), attempts)
+    planned = plan(sessions, all_decided=decide_all, unnominated=more, nominated=len(nominated - exact))
+    planned = _settled(planned, attempts)
     needed = {place: ATTEMPTS_AT_EXACT if place in exact else planned.attempts for place in nominated | over}
     return Suspects(changes=by_place, places=needed, failed=failed, plan=planned)
 

@@ -40,6 +40,13 @@ def test_each_series_counts_by_its_own_history():
     assert found.bound == pytest.approx((1 / 6 + 2 / 21 + 6 / 101) / comb(2 * found.attempts, found.attempts))
 
 
+def test_where_history_suspects_more_than_chance_would_the_bound_is_that_of_the_suspects():
+    usual, shifted = plan([20] * 300, nominated=3), plan([20] * 300, nominated=290)
+    assert usual == plan([20] * 300)
+    assert (shifted.attempts, shifted.bound) == (9, 290 / comb(18, 9))
+    assert plan([20] * 300, nominated=290, unnominated=1000).bound == pytest.approx(1290 / comb(20, 10))
+
+
 def test_where_every_series_is_decided_none_has_to_be_nominated():
     found = plan([0, 20], all_decided=True)
     assert (found.series, found.bound) == (2, 2 / comb(2 * found.attempts, found.attempts))
