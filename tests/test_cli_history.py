@@ -156,7 +156,7 @@ def test_runs_travel_to_a_database_and_back(project, postgres_url, tmp_path):
     pulled = history(project, "pull", "--from", postgres_url, "--to", out)
     assert said(pulled) == (0, f"2 runs stored in {out}, 1 was there already\n", "")
     assert list(opened(out.as_posix()).runs(["run1"])) == list(opened(postgres_url).runs(["run1"]))
-    assert history(project, "show", "--store", postgres_url).stdout == history(project, "show").stdout
+    assert history(project, "show", "--history", postgres_url).stdout == history(project, "show").stdout
 
 
 def test_files_and_folders_are_pushed_and_what_is_no_run_file_is_told(project, sqlite_url, tmp_path):
@@ -185,9 +185,9 @@ def test_the_database_of_the_project_is_the_one_that_its_ini_file_names(project)
         (("push",), 2, "the project names no database: name one with --to, or in TFMEM_HISTORY"),
         (("pull", "--to", "out"), 2, "the project names no database: name one with --from, or in TFMEM_HISTORY"),
         (("pull",), 2, "Missing option '--to'."),
-        (("show", "--store", f"mysql://me:{SECRET}@host/db"), 4, "mysql://...: no database that runs are kept in"),
-        (("show", "--store", f"postgresql://me:{SECRET}@/db?host=/nonesuch"), 4, "postgresql:///db?host=/nonesuch: "),
-        (("show", "--store", "gone.jsonl"), 4, ""),
+        (("show", "--history", f"mysql://me:{SECRET}@host/db"), 4, "mysql://...: no database that runs are kept in"),
+        (("show", "--history", f"postgresql://me:{SECRET}@/db?host=/nonesuch"), 4, "postgresql:///db?host=/nonesuch: "),
+        (("show", "--history", "gone.jsonl"), 4, ""),
         (("show", "/absolute"), 4, "NODEID: '/absolute' names no test"),
         (("show", "--last", "0"), 2, "Invalid value for '--last'"),
     ],
@@ -206,7 +206,7 @@ def test_a_password_in_the_variable_is_shown_nowhere(project):
 
 
 def test_a_store_with_nothing_in_it_says_so(tmp_path):
-    done = history(tmp_path, "show", "--store", "sqlite:///none.db")
+    done = history(tmp_path, "show", "--history", "sqlite:///none.db")
     assert said(done) == (1, "", "no runs in sqlite:///none.db\n")
     assert list(tmp_path.iterdir()) == []
 

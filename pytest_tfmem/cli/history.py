@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +15,11 @@ from pytest_tfmem.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_tfmem.history.series import History
     from pytest_tfmem.history.store import RunInfo, Store
 
 _DEFAULT_LAST = 20
+_STEPS_LAST = 200
 
 
 def _location(*flags: str, help_text: str) -> Callable[[Any], Any]:
@@ -90,21 +93,34 @@ def pull(*, source: str | None, target: str, last: int | None, branch: str | Non
 
 @history.command(name="show")
 @click.argument("pattern", metavar="[NODEID]", required=False)
-@_location("--store", "location", help_text="Where they are (default: where the project keeps them).")
+@_location("--history", "location", help_text="Where they are (default: where the project keeps them).")
+@click.option("--steps", is_flag=True, help="Where series went to another level, and what was committed in between.")
 @click.option("--figure", "figures", metavar="FIGURE", multiple=True, help="Only this figure; may be repeated.")
-@_last("Of so many of the latest runs.", _DEFAULT_LAST)
+@_last(f"Of so many of the latest runs (default: {_DEFAULT_LAST}; with --steps {_STEPS_LAST}).")
 @json_option("Write the same as JSON")
 def show_(
-    *, pattern: str | None, location: str | None, figures: tuple[str, ...], last: int, json_file: str | None
+    *,
+    pattern: str | None,
+    location: str | None,
+    steps: bool,
+    figures: tuple[str, ...],
+    last: int | None,
+    json_file: str | None,
 ) -> int:
-    """List runs; with a NODEID, readings over them.
+    """List runs; with a NODEID, readings over them; with --steps, where readings went to another level.
 
     NODEID is a pattern as in budgets.yaml: a test with all of its parameters, a class, a file, a folder, with * and **
-    for any characters. Only readings of tests that passed count. Ends with status 0, with 1 if there is nothing to
-    list, with 4 if the store cannot be reached.
+    for any characters. Readings count of tests that passed, or failed for their limits alone.
+
+    Steps are looked for in the runs of the commit that is checked out here and of those that it came from, and in the
+    figures that the gate goes by, if --figure names no others.
+
+    Ends with status 0, with 1 if there is nothing to list, with 4 if the store cannot be reached.
     """
-    store = opened(location) if location else store_of_project("--store")
-    infos = store.infos(last=last)
+    store = opened(location) if location else store_of_project("--history")
+    infos = store.infos(last=last or (_STEPS_LAST if steps else _DEFAULT_LAST))
+    if steps:
+        return _show_steps(store, infos, pattern, _known(figures), json_file)
     if pattern is None:
         return _show_runs(store, infos, json_file)
     return _show_series(store, infos, pattern, _known(figures), json_file)
@@ -135,6 +151,38 @@ def _show_series(store: Store, infos: list[RunInfo], text: str, figures: tuple[s
         show(history_lines(listed, width=width()))
     nothing = f"no readings of {text} in the last {len(infos)} runs in {store.shown}"
     return _tell(store.faults, nothing="" if listed.series else nothing)
+
+
+def _show_steps(
+    store: Store, infos: list[RunInfo], text: str | None, figures: tuple[str, ...], json_file: str | None
+) -> int:
+    from pytest_tfmem.cli.project import tolerance  # noqa: PLC0415
+    from pytest_tfmem.gate.stepped import document_of, looked_at, stepped, with_commits  # noqa: PLC0415
+    from pytest_tfmem.history.past import past_of  # noqa: PLC0415
+    from pytest_tfmem.report.steps import step_lines  # noqa: PLC0415
+
+    past = past_of(Path.cwd(), infos)
+    history = looked_at(_covered(store.history([info.id for info in past]), text), figures=figures)
+    found = with_commits(stepped(history, tolerance=tolerance()), Path.cwd())
+    if json_file:
+        document = document_of(store.shown, history, found, runs=len(past), series=len(history.points))
+        write_json(document, json_file)
+    if json_file != "-":
+        counts = {"series": len(history.points), "runs": len(past), "others": len(infos) - len(past)}
+        show(step_lines(found, **counts, width=width()))
+    return _tell(store.faults)
+
+
+def _covered(history: History, text: str | None) -> History:
+    """The series of the tests that a pattern covers: all, if there is none."""
+    if text is None:
+        return history
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from pytest_tfmem.budgets.pattern import compile_pattern  # noqa: PLC0415
+
+    pattern = compile_pattern(text, where="NODEID")
+    return replace(history, points={key: one for key, one in history.points.items() if pattern.covers(key.nodeid)})
 
 
 def _known(figures: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pytest_tfmem.check.project import Project, find_project
 from pytest_tfmem.cli.ending import in_order
+from pytest_tfmem.cli.project import project_here, tolerance
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.gate.sidebyside import Side, side_of
 from pytest_tfmem.history.named import Named, UnknownNameError, find_named
@@ -26,10 +25,7 @@ _ONE_SESSION = 1
 
 
 class Sides:
-    """What the arguments of the command say of where runs are, and of how many to make.
-
-    pytest is asked for the project's settings at most once, and only if one is needed that was not given.
-    """
+    """What the arguments of the command say of where runs are, and of how many to make."""
 
     def __init__(
         self, *, history: str | None, budgets: Path | None, sessions: int | None, pytest_args: tuple[str, ...]
@@ -49,14 +45,7 @@ class Sides:
 
     def tolerance(self) -> Tolerance | None:
         """The tolerance of the budgets file, if there is one and it gives one."""
-        from pytest_tfmem.budgets.file import load_budgets  # noqa: PLC0415
-
-        path = self._budgets or (Path(self._project.budgets) if self._project.budgets else None)
-        return load_budgets(path, shown=str(path)).defaults.tolerance if path else None
-
-    @cached_property
-    def _project(self) -> Project:
-        return find_project()
+        return tolerance(self._budgets)
 
     def _named(self, name: str) -> Named:
         try:
@@ -72,8 +61,8 @@ class Sides:
             if not is_url(self._history) and not Path(self._history).exists():
                 raise click.UsageError(f"--history: {one_line(self._history)}: no such folder")
             return open_store(self._history, root=Path.cwd())
-        location = self._project.history
-        return open_store(location, root=Path(self._project.root)) if location else None
+        project = project_here()
+        return open_store(project.history, root=Path(project.root)) if project.history else None
 
     def _refuse_what_has_no_use(self, found: Collection[Named], wanting: Collection[str]) -> None:
         revisions = any(named.commit for named in found)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pytest_tfmem.cli.project import project_here
 from pytest_tfmem.settings.options import DEFAULT_HISTORY, HISTORY_VARIABLE
 
 if TYPE_CHECKING:
-    from pytest_tfmem.check.project import Project
     from pytest_tfmem.history.store import Store
 
 VARIABLE = HISTORY_VARIABLE
@@ -28,7 +27,7 @@ def store_of_project(option: str) -> Store:
     """Where the project keeps its runs, by its settings. `option` is what to name another with."""
     from pytest_tfmem.history.store import open_store  # noqa: PLC0415
 
-    project = _project()
+    project = project_here()
     if project.history is None:
         raise click.ClickException(f"this project keeps no runs: name a store with {option}")
     return open_store(project.history, root=Path(project.root))
@@ -38,7 +37,7 @@ def database_of_project(option: str) -> Store:
     """The database that the project keeps its runs in."""
     from pytest_tfmem.history.store import is_url, open_store  # noqa: PLC0415
 
-    project = _project()
+    project = project_here()
     if project.history is None or not is_url(project.history):
         raise click.ClickException(f"the project names no database: name one with {option}, or in {VARIABLE}")
     return open_store(project.history, root=Path(project.root))
@@ -48,13 +47,6 @@ def folder_of_project() -> Store:
     """The folder in which the project's run files are."""
     from pytest_tfmem.history.store import is_url, open_store  # noqa: PLC0415
 
-    project = _project()
+    project = project_here()
     named = project.history if project.history and not is_url(project.history) else DEFAULT_HISTORY
     return open_store(named, root=Path(project.root))
-
-
-@cache
-def _project() -> Project:
-    from pytest_tfmem.check.project import find_project  # noqa: PLC0415
-
-    return find_project()

@@ -13,6 +13,7 @@ from pytest_tfmem.gate.median import median
 from pytest_tfmem.gate.steps import steps
 from pytest_tfmem.gate.tolerance import is_gated, tolerance_for
 from pytest_tfmem.history.commits import Between, between
+from pytest_tfmem.history.conditions import Conditions
 from pytest_tfmem.history.series import SeriesKey
 
 if TYPE_CHECKING:
@@ -55,14 +56,34 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return self.after_bytes - self.before_bytes
 
 
-def stepped(history: History, *, figures: Collection[str] = (), tolerance: Tolerance | None = None) -> list[Step]:
+class SteppedDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="tfmem.steps/1"):
+    """Steps, and in how much they were looked for. `conditions`: by fingerprint, those of the series that have one."""
+
+    store: str
+    runs: int
+    series: int
+    steps: list[Step]
+    conditions: dict[str, Conditions]
+
+
+def document_of(store: str, history: History, found: Sequence[Step], *, runs: int, series: int) -> SteppedDocument:
+    names = sorted({step.key.conditions for step in found})
+    conditions = {name: history.conditions[name] for name in names}
+    return SteppedDocument(store=store, runs=runs, series=series, steps=[*found], conditions=conditions)
+
+
+def looked_at(history: History, *, figures: Collection[str] = ()) -> History:
+    """The series of the figures that the gate goes by, or of those named in `figures`."""
+    points = {key: found for key, found in history.points.items() if _is_looked_at(key, found, figures)}
+    return msgspec.structs.replace(history, points=points)
+
+
+def stepped(history: History, *, tolerance: Tolerance | None = None) -> list[Step]:
     """The steps of these series, the latest first.
 
-    Of the figures that the gate goes by, or of those named in `figures`. A change of no more bytes than the tolerance
-    of its figure has is none; `tolerance` is that of the budgets file.
+    A change of no more bytes than the tolerance of its figure has is none; `tolerance` is that of the budgets file.
     """
-    series = [(key, points) for key, points in history.points.items() if _looked_at(key, points, figures)]
-    found = [step for key, points in series for step in _steps(key, points, tolerance)]
+    found = [step for key, points in history.points.items() for step in _steps(key, points, tolerance)]
     return sorted(found, key=lambda step: (step.first.started_at, abs(step.change_bytes)), reverse=True)
 
 
@@ -76,7 +97,7 @@ def with_commits(found: Sequence[Step], directory: Path, *, most: int = 5) -> li
     return [msgspec.structs.replace(step, between=asked.get(_ends(step) or ("", ""))) for step in found]
 
 
-def _looked_at(key: SeriesKey, points: Sequence[Point], figures: Collection[str]) -> bool:
+def _is_looked_at(key: SeriesKey, points: Sequence[Point], figures: Collection[str]) -> bool:
     return key.figure in figures if figures else is_gated(key.figure, points[-1].exactness, limited=False)
 
 

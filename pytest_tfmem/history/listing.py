@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.history.series import History
 
 
-class ListedRuns(msgspec.Struct, frozen=True, kw_only=True):
+class ListedRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="tfmem.runs/1"):
     """The runs of a store, the oldest first."""
 
     store: str
@@ -34,7 +34,7 @@ class ListedSeries(msgspec.Struct, frozen=True, kw_only=True):
     points: list[Point]
 
 
-class ListedHistory(msgspec.Struct, frozen=True, kw_only=True):
+class ListedHistory(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="tfmem.series/1"):
     """Series by test and figure; those of the same one, under different conditions, by their first points."""
 
     store: str

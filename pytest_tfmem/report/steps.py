@@ -20,11 +20,11 @@ _SIDES = "<>>>><"
 _NARROWEST = 40
 
 
-def step_lines(found: Sequence[Step], *, series: int, width: int) -> list[Line]:
+def step_lines(found: Sequence[Step], *, series: int, runs: int, others: int, width: int) -> list[Line]:
     """The steps, in their order, and a closing line; none wider than `width` cells (or 40, if that is more).
 
     Steps between the same two runs stand together, above the commits that lie in between. `series`: how many were
-    looked at.
+    looked at, of so many `runs`; `others`: how many more runs there are.
     """
     width = max(width, _NARROWEST)
     texts = iter(align([_HEAD, *_cells(found)], _SIDES))
@@ -38,16 +38,15 @@ def step_lines(found: Sequence[Step], *, series: int, width: int) -> list[Line]:
             lines.append(Line(f"{GAP}{shorten_middle(plain(nodeid), width - len(GAP))}"))
             lines += [Line(shorten_end(f"{GAP * 2}{text}", width), _markup(step)) for step, text in of_test]
         lines += [*_commits(steps[0], width), Line("")]
-    return [*lines, *(Line(text) for text in wrap(_closing(found, series), width))]
+    return [*lines, *(Line(text) for text in wrap(_closing(found, series=series, runs=runs, others=others), width))]
 
 
-def _closing(found: Sequence[Step], series: int) -> str:
-    if not series:
-        return "there are no series to look at"
+def _closing(found: Sequence[Step], *, series: int, runs: int, others: int) -> str:
+    passed_over = f"; {_count(others, 'run')} of other branches or changed work trees left out" if others else ""
+    said = f"looked at {series} series of {_count(runs, 'run')}{passed_over}"
     if not found:
-        return f"{series} series, no step"
-    stepped = len({step.key for step in found})
-    return f"looked at {series} series: {_count(len(found), 'step')} in {stepped} of them"
+        return f"{said}: no step"
+    return f"{said}: {_count(len(found), 'step')} in {len({step.key for step in found})} of them"
 
 
 def _markup(step: Step) -> dict[str, bool]:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from pytest_tfmem.budgets.model import Tolerance
-from pytest_tfmem.gate.stepped import stepped, with_commits
+from pytest_tfmem.gate.stepped import looked_at, stepped, with_commits
 from pytest_tfmem.history.series import history_of
 from pytest_tfmem.report.steps import step_lines
 from tests.made import made_run, made_test
@@ -51,9 +51,10 @@ def test_a_change_of_no_more_bytes_than_the_tolerance_is_no_step():
 
 def test_figures_that_the_gate_does_not_go_by_are_looked_at_if_they_are_named():
     sizes = history(*FLAT, *HIGHER, figure="rss")
-    assert stepped(sizes) == []
-    assert len(stepped(sizes, figures=["rss"])) == 1
-    assert stepped(sizes, figures=["rss_anon"]) == []
+    assert len(stepped(sizes)) == 1
+    assert looked_at(sizes).points == {}
+    assert looked_at(sizes, figures=["rss_anon"]).points == {}
+    assert looked_at(sizes, figures=["rss"]) == sizes
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def _commits(directory, count):
 
 
 def told(steps, width=80):
-    return [line.text for line in step_lines(steps, series=3, width=width)]
+    return [line.text for line in step_lines(steps, series=3, runs=12, others=0, width=width)]
 
 
 @needs_git
@@ -140,7 +141,7 @@ def test_steps_between_the_same_runs_stand_together():
     ]
     lines = told(stepped(history_of(runs)))
     assert len([line for line in lines if line.startswith("between ")]) == 1
-    assert lines[-1] == "looked at 3 series: 2 steps in 2 of them"
+    assert lines[-1] == "looked at 3 series of 12 runs: 2 steps in 2 of them"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 160])
@@ -155,6 +156,8 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_acted_on(width):
     assert "\x1b" not in "".join(lines)
 
 
-def test_no_series_and_no_step_are_told_apart():
-    assert [line.text for line in step_lines([], series=0, width=80)] == ["there are no series to look at"]
-    assert [line.text for line in step_lines([], series=2, width=80)] == ["2 series, no step"]
+def test_how_much_was_looked_at_and_left_out_is_told():
+    lines = step_lines([], series=2, runs=1, others=3, width=100)
+    assert [line.text for line in lines] == [
+        "looked at 2 series of 1 run; 3 runs of other branches or changed work trees left out: no step"
+    ]
