@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Learn how far tests' readings move, and propose limits.",
+)
 @click.option(
     "-n",
     "--runs",

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pytest_tfmem.check.collected import Collected
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True}, short_help="Hold budgets.yaml and the markers against the tests."
+)
 @click.option(
     "--budgets",
     metavar="FILE",

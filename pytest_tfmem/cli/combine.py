@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.history.combine import Combined
 
 
-@click.command()
+@click.command(short_help="Join the run files of a suite's shards.")
 @click.argument("paths", metavar="FILE|FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path), help="The file to write."

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pytest_tfmem.gate.sidebyside import Comparison
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True}, short_help="Show two runs, folders or revisions side by side."
+)
 @click.option(
     "--figure",
     "figures",
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     help="Run N whole sessions of each revision now, whatever the history has of it.",
 )
-@click.option("--history", metavar="DIR|URL", help="Where the project's runs are kept, if not where pytest keeps them.")
+@click.option("--history", metavar="URL|DIR", help="Where earlier runs are (default: where the project keeps them).")
 @click.option(
     "--budgets",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The budgets file whose tolerance holds, if not the one that pytest would take.",
+    help="The budgets file whose tolerance holds, in place of the one that pytest would take.",
 )
 @json_option("Write the comparison as JSON")
 @click.argument("a")

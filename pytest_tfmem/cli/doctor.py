@@ -7,7 +7,7 @@ import click
 from pytest_tfmem.cli.statuses import FOUND, OK
 
 
-@click.command()
+@click.command(short_help="Say what this machine can measure.")
 @click.option("--json", "as_json", is_flag=True, help="Write the same as JSON.")
 def doctor(*, as_json: bool) -> int:
     """Say what this machine can measure, how exactly, and what would give more.

@@ -32,7 +32,7 @@ def _last(help_text: str, default: int | None = None) -> Callable[[Any], Any]:
     return click.option("--last", metavar="N", type=kind, default=default, show_default=True, help=help_text)
 
 
-@click.group(name="history", invoke_without_command=True)
+@click.group(name="history", short_help="Look at earlier runs, and carry them about.", invoke_without_command=True)
 @click.pass_context
 def history(context: click.Context) -> int:
     """Look at earlier runs, and carry them between folders and databases.
