@@ -66,7 +66,7 @@ def attempt(
     with tempfile.TemporaryDirectory(prefix="tfmem-attempt-", ignore_cleanup_errors=True) as name:
         document, temporary = Path(name, "run.json"), Path(name, "tmp")
         temporary.mkdir()
-        ours = ["-p", "tfmem", *_NOT_HERE, f"--tfmem-json={document}", "--color=no"]
+        ours = [*_loading(), *_NOT_HERE, f"--tfmem-json={document}", "--color=no"]
         ended = whole_command(
             command([*ours, *arguments], python=python, search_path=search_path),
             directory=directory,
@@ -76,6 +76,15 @@ def attempt(
         if ended is None:
             return Attempt(run=None, exit_status=-1, said=f"pytest did not end within {timeout_seconds} s")
         return _read(document, ended)
+
+
+def _loading() -> list[str]:
+    """What has the plugin loaded where pytest loads none by itself.
+
+    Not elsewhere: a plugin that is named is loaded earlier, and its tests' processes then hold 0.3 MiB less than those
+    of sessions that do not name it, against which they are to be held.
+    """
+    return ["-p", "tfmem"] if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else []
 
 
 def whole_command(

@@ -133,7 +133,7 @@ class Revision:
         said = (
             f"its tests load the module {name} from {path}, which is the checkout and not the work tree of the commit"
         )
-        raise CannotBeBuiltError(one_line(said))
+        raise CannotBeBuiltError(one_line(said, most=1000))
 
 
 @contextmanager

@@ -29,7 +29,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     were to be had, 0 where the series was not chosen for the second stage. `has_base`: the base could be run, and has
     the test. `repeats`: the same program reads the same to the byte. `differences`: between the conditions of base and
     head. `limit` is the head's; `base_limit` the base's, where it is the stricter. `raised`: the change raises its
-    limit, and that was agreed to. `excused`: what is not measured need not be, and why.
+    limit, and `raises_allowed` says that this was agreed to. `excused`: what is not measured need not be, and why.
+    `failed`: in how many attempts its test failed, in words.
     """
 
     nodeid: str
@@ -51,6 +52,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     raises_allowed: bool = False
     raised: bool = False
     excused: str = ""
+    failed: str = ""
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ def growth(known: Evidence, tolerance: Tolerance) -> Growth:
         return "incomparable"
     if not known.needed or not known.has_base:
         return standing
+    if known.change is None and known.base:
+        standing = "steady"  # its history was not asked, as the head's own run gave no value: the base is
     if min(len(known.base), len(known.head)) < known.needed:
         return "undecided" if standing == "suspect" else standing
     return "regressed" if _has_grown(known, tolerance) else standing
@@ -79,6 +83,7 @@ def passed(known: Evidence, tolerance: Tolerance) -> Passed:
     said = [_unmeasured(known), _regressed(known, grown), *_limits(known, grown), _undecided(known, grown)]
     worst = next((one for one in said if one is not None), None) or _harmless(known, grown)
     others = [note for one in said if one is not None and one is not worst for note in one.notes]
+    others += [known.failed] if known.failed else []
     return msgspec.structs.replace(worst, notes=list(dict.fromkeys([*worst.notes, *others])))
 
 

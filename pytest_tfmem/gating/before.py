@@ -44,7 +44,7 @@ def find_before(asked: Asked, checkout: Checkout, head: Revision, base_commit: s
         raise TfmemError("there is no such history", where=one_line(asked.history), hint="name a folder or a database")
     found = load_baseline([location], current, root=root, named=False)
     warnings = list(found.unread)
-    if not found.runs and not warnings:
+    if not found.runs and not warnings and not asked.decide_all:
         warnings.append(
             "there are no earlier runs of the base or of what it came from: limits alone are judged;"
             " --all decides every test against the base"

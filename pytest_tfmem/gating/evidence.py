@@ -125,6 +125,7 @@ class Court:
             raises_allowed=self.allow_raises,
             raised=base_limit is not None,
             excused=self._excuse(figure),
+            failed=self._failed(test),
         )
 
     def _needed(self, place: Place) -> int:
@@ -155,12 +156,24 @@ class Court:
         test = self.head.tests[nodeid]
         if isinstance(own, NotMeasured):
             return own.not_measured
+        if self._failed(test):
+            return self._failed(test)
         tries = [done for done in self.tries if done.nodeid == nodeid and _value(done, figure, gpu) is None]
-        if test.outcome == "passed":
-            return f"in {len(tries)} attempts {tries[0].side}: {tries[0].said}" if tries and tries[0].said else ""
-        all_of_head = 1 + sum(1 for _ in self._of(nodeid, "head"))
-        failed = 1 + sum(1 for done in tries if done.side == "head")
-        return f"its test failed in {failed} of {all_of_head} attempts" + (f" ({test.died})" if test.died else "")
+        return f"{tries[0].side}: {tries[0].said}" if tries and tries[0].said else ""
+
+    def _failed(self, test: Measurement) -> str:
+        """In how many attempts it failed, of which side, if it ever did."""
+        told = []
+        for side in ("head", "base"):
+            tries = list(self._of(test.nodeid, side))
+            failed = sum(not done.gave_values for done in tries)
+            if side == "head":
+                failed, count = failed + (test.outcome == "failed"), len(tries) + 1
+            else:
+                count = len(tries)
+            told += [f"{failed} of {count} attempts ({side})"] if failed else []
+        died = f": {test.died}" if test.died else ""
+        return f"its test failed in {' and '.join(told)}{died}" if told else ""
 
     def _excuse(self, figure: str) -> str:
         off = self.head.facts.gpu_off and figure in DEVICE_FIGURES

@@ -121,9 +121,10 @@ class _Gate:
 
     def _result(self, first: _First, suspects: Suspects, court: Court) -> GateResult:
         head, judged, ids = first.head, court.verdicts(), first.head.facts.nodeids
+        lacks_base = self._asked.decide_all and court.base_ids is None
         return GateResult(
-            status=status_of(judged),
-            sentence=sentence(judged),
+            status=status_of(judged, lacks_base=lacks_base),
+            sentence=sentence(judged, lacks_base=lacks_base),
             base=self._asked.base,
             head=self._head_commit,
             merge_base=self._base_commit,

@@ -17,24 +17,33 @@ _WORDS: tuple[tuple[GateVerdict, str], ...] = (
 )
 
 
-def status_of(judged: Sequence[Judged]) -> int:
-    """0 fine, 1 regressed or over, 3 not decided."""
+def status_of(judged: Sequence[Judged], *, lacks_base: bool = False) -> int:
+    """0 fine, 1 regressed or over, 3 not decided. `lacks_base`: all was to be decided, and there was no base to run."""
     weights = {one.weight for one in judged}
     if "fails" in weights:
         return _FAILED
-    return _UNDECIDED if "undecided" in weights or not judged else _FINE
+    return _UNDECIDED if "undecided" in weights or lacks_base or not judged else _FINE
 
 
-def sentence(judged: Sequence[Judged]) -> str:
+def sentence(judged: Sequence[Judged], *, lacks_base: bool = False) -> str:
     """The verdict on the whole, in one sentence: tests are counted, each by the worst that is said of it."""
     told = [text for verdict, words in _WORDS if (text := _counted(judged, verdict, words))]
     if told:
         return f"{'not passed' if status_of(judged) == _FAILED else 'not decided'}: {', '.join(told)}"
+    if lacks_base or not judged:
+        return f"not decided: {'the base could not be run' if lacks_base else 'nothing was judged'}"
     tests = len({one.nodeid for one in judged})
-    held = "1 test was" if tests == 1 else f"{tests} tests were"
-    return f"passed: {held} judged, and none needs more than it may" if tests else "not decided: nothing was measured"
+    held = f"passed: {_tests(tests)} {'was' if tests == 1 else 'were'} judged"
+    doubtful = len({one.nodeid for one in judged if one.verdict == "suspect" and one.base_bytes is None})
+    if doubtful:
+        return f"{held}, but {_tests(doubtful)} that history makes suspect could not be decided"
+    return f"{held}, and none needs more than it may"
 
 
 def _counted(judged: Sequence[Judged], verdict: GateVerdict, words: str) -> str:
     tests = {one.nodeid for one in judged if one.verdict == verdict and one.weight in {"fails", "undecided"}}
-    return f"{len(tests)} {'test' if len(tests) == 1 else 'tests'} {words}" if tests else ""
+    return f"{_tests(len(tests))} {words}" if tests else ""
+
+
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"

@@ -148,6 +148,8 @@ def _changed_tests(result: GateResult, width: int) -> Iterator[Line]:
     yield from _named("gone", result.gone, width)
     if result.runs:
         yield from _named("new, so that limits alone are judged", new, width)
+    flaky = {one.nodeid: note for one in result.judged for note in one.notes if one.verdict == "ok"}
+    yield from _named("measured all the same", [f"{name}: {note}" for name, note in flaky.items()], width)
     stale = [f"the {one.kind} for {one.test} ({one.where})" for one in result.stale]
     yield from _named("stale, as no test matches", stale, width)
     found = Counter(", ".join(one.notes) for one in result.judged if one.verdict == "incomparable")

@@ -28,7 +28,7 @@ _ENVIRONMENT = {
 }
 BUDGETS = """\
 version: 1
-defaults: {tolerance: "1% and 256 KiB"}
+defaults: {tolerance: "0.5% and 256 KiB"}
 budgets:
   - test: tests/**
     rss_anon: 150 MiB
