@@ -54,9 +54,21 @@ def raises(
 
 def stricter(ours: Limit, than: Limit | None) -> bool:
     """Whether a limit refuses what the other one lets pass."""
-    if than is None or (ours.level == "error" and than.level == "warn"):
-        return True
+    if than is None or ours.level != than.level:
+        return than is None or ours.level == "error"
     return ours.bytes < than.bytes
+
+
+def raised_limit(test: str, figure: str, before: Limit, after: Limit | None) -> Raise:
+    """That a limit of a test, or of a pattern, is what it is now: None if it is gone."""
+    return Raise(
+        test=test,
+        figure=figure,
+        before=_shown(before),
+        after=_NONE if after is None else _shown(after),
+        where=before.where if after is None else after.where,
+        where_before=before.where,
+    )
 
 
 def _tolerance(base: BudgetsFile, head: BudgetsFile) -> Iterator[Raise]:
@@ -75,7 +87,7 @@ def _entries(base: BudgetsFile, head: BudgetsFile) -> Iterator[Raise]:
     for (pattern, figure, profile), limit in _limits_by_line(base).items():
         now = after.get((pattern, figure, profile))
         if stricter(limit, now):
-            yield _raise(pattern, figure, limit, now)
+            yield raised_limit(pattern, figure, limit, now)
 
 
 def _limits_by_line(file: BudgetsFile) -> dict[tuple[str, str, str], Limit]:
@@ -88,17 +100,6 @@ def _limits_by_line(file: BudgetsFile) -> dict[tuple[str, str, str], Limit]:
         for profile, limit in [*by_profile.by_profile.items(), ("", by_profile.otherwise)]
         if limit is not None
     }
-
-
-def _raise(test: str, figure: str, before: Limit, after: Limit | None) -> Raise:
-    return Raise(
-        test=test,
-        figure=figure,
-        before=_shown(before),
-        after=_NONE if after is None else _shown(after),
-        where=before.where if after is None else after.where,
-        where_before=before.where,
-    )
 
 
 def _shown(limit: Limit) -> str:
@@ -132,4 +133,4 @@ def _of_test(
     for figure, limit in before.items():
         now = after.get(figure)
         if stricter(limit, now):
-            yield _raise(nodeid, figure, limit, now)
+            yield raised_limit(nodeid, figure, limit, now)

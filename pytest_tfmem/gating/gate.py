@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.attempts.checkout import find_checkout, has_changes, merge_base, named_commit
 from pytest_tfmem.attempts.revision import CannotBeBuiltError, Revision, revision
+from pytest_tfmem.budgets.raises import raised_limit
 from pytest_tfmem.gate.renames import renamed
 from pytest_tfmem.gate.result import GateResult, Renamed
 from pytest_tfmem.gating.allowed import read_allowed
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_tfmem.attempts.checkout import Checkout
+    from pytest_tfmem.budgets.raises import Raise
+    from pytest_tfmem.gate.result import Judged
     from pytest_tfmem.gating.allowed import Allowed
     from pytest_tfmem.gating.asked import Asked, Say
     from pytest_tfmem.gating.suspects import Suspects
@@ -134,7 +137,7 @@ class _Gate:
             decided=len(suspects.tests()),
             plan=suspects.plan if suspects.plan.series else None,
             judged=judged,
-            raised=first.allowed.raises(ids),
+            raised=_raised(first.allowed.raises(ids), judged),
             renamed=[Renamed(nodeid=new, renamed_from=old) for new, old in court.old_ids.items() if new in head.tests],
             gone=_gone(first, court),
             stale=first.allowed.stale(ids) if head.is_whole else [],
@@ -179,6 +182,17 @@ class _Gate:
 def _chosen(nodeid: str, needed: int, base_ids: frozenset[str] | None, old_ids: Mapping[str, str]) -> Chosen:
     old = old_ids.get(nodeid, nodeid)
     return Chosen(nodeid=nodeid, base_id=old if base_ids and old in base_ids else None, needed=needed)
+
+
+def _raised(in_file: Sequence[Raise], judged: Sequence[Judged]) -> list[Raise]:
+    """What the file allows, and what markers do, as far as the base's are known: of tests that it was run for."""
+    known = {(one.where_before, one.figure) for one in in_file}
+    others = [
+        raised_limit(one.nodeid, one.figure, one.base_limit, one.limit)
+        for one in judged
+        if one.base_limit is not None and (one.base_limit.where, one.figure) not in known
+    ]
+    return [*in_file, *others]
 
 
 def _gone(first: _First, court: Court) -> list[str]:

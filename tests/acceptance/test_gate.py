@@ -364,3 +364,20 @@ def test_a_base_that_loads_the_checkouts_code_all_the_same_is_not_believed(packa
     text = " ".join(decided.text.split())
     assert f"its tests load the module mypkg from {file}, which is the checkout and not the work tree" in text
     assert "--base-setup makes an environment of its own for it" in text
+
+
+def test_a_limit_that_is_raised_in_a_marker_is_listed_for_a_test_that_the_base_was_run_for(package):
+    marker = "import pytest\n\n@pytest.mark.memory_budget(rss_anon='{}')\ndef test_it"
+    package.replace("tests/test_it.py", "\ndef test_it", marker.format("200 MiB"))
+    package.commit("a limit")
+    package.git("branch", "--force", "main")
+    package.replace("tests/test_it.py", "200 MiB", "300 MiB")
+    package.replace("src/mypkg/__init__.py", "60", "230")
+    package.commit("more of both")
+    decided = package.gate("--all", "--attempts=2", PYTHONPATH=_with_sources(package))
+    assert (decided.status, decided.verdicts()) == (1, {"test_it": "regressed"})
+    assert "RAISED rss_anon of tests/test_it.py::test_it: 200.0 MiB -> 300.0 MiB (tests/test_it.py:4)" in decided.text
+
+
+def _with_sources(package):
+    return os.pathsep.join([str(package.path / "src"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])

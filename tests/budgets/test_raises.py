@@ -48,6 +48,7 @@ def test_a_limit_that_is_gone_or_only_warns_is_a_raise(raised):
     assert gone == [("tests/test_a.py", "rss", "1.00 GiB", "no limit", "budgets.yaml:4")]
     weaker = raised(_budget("rss: 1 GiB"), _budget("rss: {limit: 1 GiB, level: warn}"))
     assert weaker == [("tests/test_a.py", "rss", "1.00 GiB", "1.00 GiB (warns only)", "budgets.yaml:4")]
+    assert raised(_budget("rss: {limit: 1 GiB, level: warn}"), _budget("rss: 2 GiB")) == []
 
 
 def test_a_closer_entry_with_a_higher_limit_is_a_raise_for_its_test(raised):
