@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pytest_tfmem.gating.asked import Asked
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True}, short_help="Judge a change by its base and by earlier runs."
+)
 @click.option("--base", metavar="REF", required=True, help="What the change is to be merged into, such as origin/main.")
 @click.option(
     "--run",
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     help="A shell command that makes the base's work tree ready; if it makes a .venv there, that is used.",
 )
 @click.option("--base-python", metavar="PATH", help="The interpreter to run the base with.")
-@click.option("--history", metavar="LOCATION", help="Where earlier runs are, in place of the project's own history.")
+@click.option("--history", metavar="URL|DIR", help="Where earlier runs are (default: where the project keeps them).")
 @click.option(
     "--attempts",
     metavar="K",
