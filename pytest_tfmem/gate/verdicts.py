@@ -66,6 +66,8 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
 def growth(known: Evidence, tolerance: Tolerance) -> Growth:
     """What history says of the figure, and what base against head says of that."""
     standing: Growth = known.change.standing if known.change else "new"
+    if known.exactness == "sampled":
+        return "steady"  # what a sample says of a change is nothing: its limit alone is judged
     if known.differences:
         return "incomparable"
     if not known.needed or not known.has_base:

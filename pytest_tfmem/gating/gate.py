@@ -105,6 +105,7 @@ class _Gate:
         base_ids = frozenset(base.facts.nodeids) if base and base.facts else None
         if base_ids is not None:
             old_ids = renamed(base_ids, head.facts.nodeids, moved=first.before.moved, are_all=head.is_whole)
+        tests = suspects.tests(with_base=base is not None)
         chosen = [_chosen(nodeid, needed, base_ids, old_ids) for nodeid, needed in tests.items()]
         rounds = Rounds(first.ours, base, chosen, of=len(head.tests), say=self._say)
         rounds.run()
@@ -134,7 +135,7 @@ class _Gate:
             tests=len(head.tests),
             runs=first.before.runs,
             sessions=self._sessions,
-            decided=len(suspects.tests()),
+            decided=len({done.nodeid for done in court.tries}),
             plan=suspects.plan if suspects.plan.series else None,
             judged=judged,
             raised=_raised(first.allowed.raises(ids), judged),

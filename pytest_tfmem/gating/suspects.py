@@ -27,6 +27,8 @@ ATTEMPTS_AT_EXACT = 2  # of each side: what repeats to the byte is measured, and
 _ALWAYS_GATED = "rss_anon"
 _GATED_IF_READ = ("gpu", "gpu_tensors", "cpu_tensors")
 
+ATTEMPTS_AT_LIMITS = 2
+
 Place = tuple[str, str, int]  # a test's id, a figure, and which GPU
 
 
@@ -34,16 +36,23 @@ Place = tuple[str, str, int]  # a test's id, a figure, and which GPU
 class Suspects:
     """`changes` by their places. `places`: what is to be decided, with how many attempts of each side.
 
-    `failed`: tests of which the head's own run gave no value: all their figures are to be decided, as they come.
+    `over`: those of them that are over a limit. `failed`: tests of which the head's own run gave no value; all their
+    figures are to be decided, as they come.
     """
 
     changes: Mapping[Place, Change]
     places: Mapping[Place, int]
+    over: frozenset[Place]
     failed: Sequence[str]
     plan: Plan
 
-    def tests(self) -> dict[str, int]:
-        """How many attempts of each side every test needs."""
+    def tests(self, *, with_base: bool = True) -> dict[str, int]:
+        """How many attempts of each side every test needs.
+
+        Without a base only limits can be judged, for which the head is run again.
+        """
+        if not with_base:
+            return dict.fromkeys([*self.failed, *(nodeid for nodeid, _, _ in sorted(self.over))], ATTEMPTS_AT_LIMITS)
         found = dict.fromkeys(self.failed, self.plan.attempts)
         for (nodeid, _, _), needed in self.places.items():
             found[nodeid] = max(needed, found.get(nodeid, 0))
@@ -62,20 +71,20 @@ def nominate(
     )
     by_place = {(one.key.nodeid, one.key.figure, one.key.gpu): one for one in found}
     failed = [test.nodeid for test in head.tests.values() if test.outcome == "failed"]
-    over = {
+    over = [
         (test.nodeid, figure, gpu)
         for test in head.tests.values()
         if test.outcome == "passed"
         for figure, gpu in _over(test, allowed.stricter_limits(test.limits, old_ids.get(test.nodeid, test.nodeid)))
-    }
-    nominated = {place for place, one in by_place.items() if decide_all or one.standing in {"suspect", "regressed"}}
+    ]
+    nominated = [place for place, one in by_place.items() if decide_all or one.standing in {"suspect", "regressed"}]
     exact = {place for place, one in by_place.items() if repeats(one)}
-    more = len((over - nominated) - exact) + sum(_series_of(head.tests[nodeid]) for nodeid in failed)
+    more = len(set(over).difference(nominated, exact)) + sum(_series_of(head.tests[nodeid]) for nodeid in failed)
     sessions = [len(one.baseline.values) if one.baseline else 0 for at, one in by_place.items() if at not in exact]
-    planned = plan(sessions, all_decided=decide_all, unnominated=more, nominated=len(nominated - exact))
+    planned = plan(sessions, all_decided=decide_all, unnominated=more, nominated=len(set(nominated) - exact))
     planned = _settled(planned, attempts)
-    needed = {place: ATTEMPTS_AT_EXACT if place in exact else planned.attempts for place in nominated | over}
-    return Suspects(changes=by_place, places=needed, failed=failed, plan=planned)
+    needed = {place: ATTEMPTS_AT_EXACT if place in exact else planned.attempts for place in [*nominated, *over]}
+    return Suspects(changes=by_place, places=needed, failed=failed, plan=planned, over=frozenset(over))
 
 
 def repeats(change: Change) -> bool:

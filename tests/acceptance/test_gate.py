@@ -192,11 +192,12 @@ def test_a_base_that_cannot_be_made_ready_leaves_history_which_only_warns(reposi
     assert (decided.status, decided.verdicts()) == (0, {"test_15": "suspect"})
     assert "passed: 30 tests were judged, but 1 test that history makes suspect could not be" in decided.text
     text = " ".join(decided.text.split())
+    assert decided.result["sessions"] == 1
     assert "history alone only warns: its setup ended with status 7: the wheel is missing" in text
     repository.replace("budgets.yaml", "150 MiB", "60 MiB")
     repository.commit("a limit that nothing keeps")
     decided = repository.gate("--base-setup=exit 7", "tests/test_1.py", "-k", "test_15")
-    assert (decided.status, decided.verdicts()) == (1, {"test_15": "over"})
+    assert (decided.status, decided.verdicts(), decided.result["sessions"]) == (1, {"test_15": "over"}, 3)
 
 
 def test_the_environment_that_the_bases_setup_makes_is_the_one_it_runs_in(repository):
@@ -243,6 +244,7 @@ def test_outside_a_repository_it_says_so(tmp_path):
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for what is left by way of /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_whoever_stops_it_leaves_nothing(repository, number):
     repository.write("tests/test_3.py", "import time\n\ndef test_waits():\n    time.sleep(1000)\n")

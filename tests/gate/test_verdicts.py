@@ -57,6 +57,12 @@ _ROWS = {
         "incomparable",
         "fine",
     ),
+    "a sample never says that it has grown": (
+        _suspect(exactness="sampled", change=None, limit=_limit(900), base=[800] * 3, head=_GROWN),
+        "over",
+        "fails",
+    ),
+    "a sample without history is not new": (_evidence(exactness="sampled", change=None), "ok", "fine"),
     "what repeats to the byte is decided by the floor": (
         _suspect(base=[1000, 1000], head=[1011, 1011], needed=2, repeats=True),
         "regressed",
