@@ -10,8 +10,8 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     report
     settings
     comparison
-    request ordering testrun ahead recording session
-    upkeep
+    request ordering reporting testrun ahead recording session
+    upkeep summary
     plugin check doctor attempts
     gating
     cli
@@ -32,11 +32,13 @@ What each room knows:
     comparison what this session's readings are held against, what has changed, and which tests fail by that
     request   what is asked of one test, by its markers, the file and the options
     ordering  the order for one test: what its process needs to be started, and is to be told
+    reporting what pytest is told of a test that did not run where it thinks, or ran there though it should not have
     testrun   one attempt at one isolated test: started, judged, turned into pytest's reports
     ahead     which tests and files come next, made ready while another test runs
     recording this session as a run, and the record that is made of it as its tests end
     session   what this plugin knows in one pytest session
     upkeep    budgets.yaml kept up to date: which limits are to change by what tests needed, which entries are to go
+    summary   the hooks in which a session is summed up: what was measured is recorded, written and shown
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more

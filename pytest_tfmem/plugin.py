@@ -11,11 +11,13 @@ from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.isolate import identity
 from pytest_tfmem.session import KEY, TfmemSession
 from pytest_tfmem.settings import options
+from pytest_tfmem.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
-    from pytest_tfmem.testrun import Outcome, TestRun
+    from pytest_tfmem.reporting import Outcome
+    from pytest_tfmem.testrun import TestRun
 
 _RUN: pytest.StashKey[TestRun] = pytest.StashKey()
 _GATED: pytest.StashKey[bool] = pytest.StashKey()
@@ -167,7 +169,7 @@ class Gate:
         if run is None or run.report is None:
             return None
         if run.report.failed:
-            from pytest_tfmem.testrun import stand_in  # noqa: PLC0415  a session that isolates nothing does not load it
+            from pytest_tfmem.reporting import stand_in  # noqa: PLC0415  a session that isolates nothing does not load it
 
             call.excinfo = stand_in(run.report)
         return run.report
@@ -243,55 +245,6 @@ class InProcess:
         if call.when == "teardown" and self._session.wants(item):
             self._session.put_unmeasured(item, report, item.stash.get(_OUTCOME, "passed"))
         return report
-
-
-class Summary:
-    """Sums up, where the session is summed up: in the controller, not in xdist's workers."""
-
-    def __init__(self, session: TfmemSession, config: pytest.Config) -> None:
-        self._session = session
-        self._config = config
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._session.recording.to_run(item.nodeid for item in session.items)
-
-    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose workers collect in place of this process
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        is_grouped = self._config.getoption("dist", "no") == "loadgroup"
-        self._session.recording.to_run(map(identity.ungrouped, ids) if is_grouped else ids)
-
-    @pytest.hookimpl(trylast=True)  # after those who write reports down as they come
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._session.record(report)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        try:
-            self._session.write_json()
-        except OSError as error:
-            self._session.notices.append(f"--tfmem-json: {error}")
-            if session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        self._session.finish(int(session.exitstatus))
-
-    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-    def pytest_configure_node(self, node: Any) -> None:
-        self._session.tell_worker(node.workerinput)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        measurements = self._session.measurements()
-        held = self._session.held_against(measurements)
-        notices = list(dict.fromkeys([*self._session.notices, *(one for test in measurements for one in test.notices)]))
-        if not measurements and not notices:
-            return
-        from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
-
-        terminalreporter.ensure_newline()
-        terminalreporter.section("memory budgets")
-        verbosity = self._config.get_verbosity("tfmem")
-        width = self._config.get_terminal_writer().fullwidth
-        for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=notices, held=held):
-            terminalreporter.write_line(line.text, **line.markup)
 
 
 def _success_of_gate() -> Generator[None, object, object]:

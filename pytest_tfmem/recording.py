@@ -16,6 +16,8 @@ from pytest_tfmem.settings.options import DEFAULT_HISTORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import pytest
+
     from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.environment import Environment
     from pytest_tfmem.history.origin import Looking
@@ -251,3 +253,15 @@ def _folder(history: str, root: Path) -> Path:
 
 def _is_database(history: str | None) -> bool:
     return history is not None and "://" in history  # store.is_url, not imported: every session gets here
+
+
+def plugins_of(config: pytest.Config) -> list[str]:
+    """The names of pytest's plugins that are loaded here, but for this one; "coverage" where that is measured."""
+    found = {dist.metadata["Name"].removeprefix("pytest-") for _, dist in config.pluginmanager.list_plugin_distinfo()}
+    measured = {"coverage"} if config.pluginmanager.hasplugin("_cov") else set()
+    return sorted(found - {"tfmem"} | measured)
+
+
+def keeps_no_record(settings: Settings, config: pytest.Config) -> bool:
+    """Whether this session is not one that is recorded: a worker's, one that only lists tests or measures none."""
+    return bool(hasattr(config, "workerinput") or settings.in_process or config.getoption("collectonly", False))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tfmem.errors import TfmemError, one_line
-from pytest_tfmem.recording import Recording, shown
+from pytest_tfmem.recording import Recording, keeps_no_record, plugins_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pytest_tfmem.isolate.scratch import Scratch
     from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.report.regressions import HeldAgainst
+    from pytest_tfmem.reporting import Outcome
     from pytest_tfmem.request import Request, Requests
     from pytest_tfmem.settings import Settings
-    from pytest_tfmem.testrun import Outcome, TestRun
+    from pytest_tfmem.testrun import TestRun
 
 MARKERS = ("memory_budget", "tf_runtime")
 _RUN_ID = "tfmem_run_id"
@@ -45,9 +46,9 @@ class TfmemSession:
         self.recording = Recording(
             settings,
             root=config.rootpath,
-            off=_keeps_no_record(settings, config),
+            off=keeps_no_record(settings, config),
             run_id=getattr(config, "workerinput", {}).get(_RUN_ID),
-            plugins=lambda: _plugins(config),
+            plugins=lambda: plugins_of(config),
         )
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
@@ -122,7 +123,7 @@ class TfmemSession:
     def put_unmeasured(self, item: pytest.Item, report: pytest.TestReport, outcome: Outcome) -> None:
         """Let it ride on the report that a test to be measured ran in pytest's own process."""
         from pytest_tfmem.figures import encode_measurement  # noqa: PLC0415
-        from pytest_tfmem.testrun import unmeasured  # noqa: PLC0415
+        from pytest_tfmem.reporting import unmeasured  # noqa: PLC0415
 
         try:
             request = self.request(item)
@@ -300,13 +301,6 @@ class TfmemSession:
         return self._lazy_gpus
 
 
-def _plugins(config: pytest.Config) -> list[str]:
-    """The names of pytest's plugins that are loaded here, but for this one; "coverage" where that is measured."""
-    found = {dist.metadata["Name"].removeprefix("pytest-") for _, dist in config.pluginmanager.list_plugin_distinfo()}
-    measured = {"coverage"} if config.pluginmanager.hasplugin("_cov") else set()
-    return sorted(found - {"tfmem"} | measured)
-
-
 def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | None:
     """The budgets file, if there is one. Raises TfmemError if it is wrong."""
     if settings.budgets is None:
@@ -314,8 +308,3 @@ def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | No
     from pytest_tfmem.budgets.file import load_budgets  # noqa: PLC0415  only where there is such a file
 
     return load_budgets(settings.budgets, shown=shown(settings.budgets, config.rootpath))
-
-
-def _keeps_no_record(settings: Settings, config: pytest.Config) -> bool:
-    """Whether this session is not one that is recorded: a worker's, one that only lists tests or measures none."""
-    return bool(hasattr(config, "workerinput") or settings.in_process or config.getoption("collectonly", False))

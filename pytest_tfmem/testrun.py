@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -32,6 +31,7 @@ from pytest_tfmem.measure.readings import host_readings, phase_figures, readings
 from pytest_tfmem.ordering import order_for
 from pytest_tfmem.report.failure import breach_text, regression_text
 from pytest_tfmem.report.properties import junit_properties
+from pytest_tfmem.reporting import HookJudgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,33 +45,12 @@ if TYPE_CHECKING:
     from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.measure.devices import DeviceMarks, TensorPeak
     from pytest_tfmem.measure.footprint import Footprint
+    from pytest_tfmem.reporting import Outcome
     from pytest_tfmem.request import Request
     from pytest_tfmem.settings import Settings
 
-Outcome = Literal["passed", "failed", "skipped"]
 HIDDEN = "tf_runtime hides them"
 OUTPUT_SECTION = "output of the test's process in"  # pytest makes a heading of it: "Captured ... call"
-
-
-@dataclass(frozen=True)
-class _Judgement:
-    """What pytest's own hooks may change of a report: skip, xfail and strict xfail, already judged in the child."""
-
-    outcome: Outcome
-    longrepr: Any
-    wasxfail: str | None
-
-    @classmethod
-    def of(cls, report: pytest.TestReport) -> _Judgement:
-        return cls(report.outcome, report.longrepr, getattr(report, "wasxfail", None))
-
-    def restore(self, report: pytest.TestReport) -> None:
-        report.outcome = self.outcome
-        report.longrepr = self.longrepr
-        if self.wasxfail is not None:
-            report.wasxfail = self.wasxfail
-        elif hasattr(report, "wasxfail"):
-            del report.wasxfail
 
 
 class TestRun:
@@ -144,9 +123,9 @@ class TestRun:
         if result.failure:
             self._fail(phase, result)
 
-    def judgement(self) -> _Judgement | None:
+    def judgement(self) -> HookJudgement | None:
         """How pytest has judged the phase in the child; None if it has not."""
-        return None if self.report is None else _Judgement.of(self.report)
+        return None if self.report is None else HookJudgement.of(self.report)
 
     def measurement(self) -> Measurement:
         """All that is known of the attempt now."""
@@ -315,35 +294,3 @@ class TestRun:
         if result.detail:
             self._item.add_report_section(phase, OUTPUT_SECTION, result.detail)
         pytest.fail(result.failure, pytrace=False)
-
-
-def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: str) -> Measurement:
-    """The measurement of a test that ran in pytest's own process: every limit of it is not measured."""
-    limits = request.budget.limits
-    readings: dict[str, FigureReading] = {figure: NotMeasured(reason) for figure in limits}
-    verdicts = judge(limits, readings)
-    return Measurement(
-        nodeid=reports.encodable(item.nodeid),
-        outcome=outcome,
-        start_method="in-process",
-        verdict=worst(verdicts),
-        readings=readings,
-        limits=dict(limits),
-        verdicts=verdicts,
-        phases={},
-        unmeasured=reason,
-        notes=list(request.budget.notes),
-    )
-
-
-def stand_in(report: pytest.TestReport) -> Any:
-    """What pytest would hold as the raised exception, had the failing phase run here: same name, same text.
-
-    For plugins that decide by it, such as pytest-rerunfailures with `--only-rerun`.
-    """
-    crash = getattr(report.longrepr, "reprcrash", None)
-    name, _, text = str(getattr(crash, "message", "Failed: ")).partition(": ")
-    kind = type(name if name.isidentifier() else "Failed", (Exception,), {})
-    with pytest.raises(kind) as raised:
-        raise kind(text)
-    return raised
