@@ -34,14 +34,14 @@ class Summary:
         self._session.record(report)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         try:
             self._session.write_json()
         except OSError as error:
             self._session.notices.append(f"--tfmem-json: {error}")
-            if session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        self._session.finish(int(session.exitstatus))
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        self._session.finish(int(exitstatus))
 
     @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
     def pytest_configure_node(self, node: Any) -> None:

@@ -186,6 +186,7 @@ def let_a_test_grow(folder: Path) -> None:
     test = folder / "tests" / "test_train.py"
     test.write_text(A_TEST_THAT_GREW.replace("{}", "200"))
     git(folder, "init", "--initial-branch=main")
+    (folder / ".git" / "info" / "exclude").write_text("__pycache__/\n")  # else a run changes what is committed
     commit(folder)
     git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
     git(folder, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")

@@ -345,7 +345,8 @@ def test_the_base_runs_its_own_code_where_the_checkout_is_installed_as_editable(
     python = package.path / ".venv" / "bin" / "python"
     (site,) = (package.path / ".venv" / "lib").glob("python*/site-packages")
     others = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "others.pth").write_text("\n".join(others) + "\n")
+    # Not the folders alone: what is installed there as editable is found by their own .pth files.
+    (site / "others.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in others))
     install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(package.path)]
     subprocess.run([python, "-m", "pip", *install], check=True, env=package.variables())
     target = package.path.parent / "result.json"

@@ -56,7 +56,9 @@ def _marked_processes() -> list[str]:
     mark = f"PYTEST_TFMEM_TOKEN={os.getpid()}-".encode()
     marked = [entry for entry in os.listdir("/proc") if entry.isdecimal() and mark in _read(f"/proc/{entry}/environ")]
     found = [pid for pid in marked if not _is_ready(pid)]
-    return [f"{pid}: {_read(f'/proc/{pid}/cmdline')[-300:].decode(errors='backslashreplace')}" for pid in found]
+    commands = [(pid, _read(f"/proc/{pid}/cmdline")) for pid in found]
+    # Without a command line it has ended while this looked.
+    return [f"{pid}: {line[-300:].decode(errors='backslashreplace')}" for pid, line in commands if line]
 
 
 def _is_ready(pid: str) -> bool:
