@@ -151,4 +151,6 @@ class Repository:
 
     def variables(self, **more: str) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI", "TFMEM_"))}
-        return {**ours, **_ENVIRONMENT, **self.environment, **more}
+        # Compiled anew: Python takes a file that is changed within the second, at the same size, for the same.
+        anew = {"PYTHONDONTWRITEBYTECODE": "1"}
+        return {**ours, **anew, **_ENVIRONMENT, **self.environment, **more}

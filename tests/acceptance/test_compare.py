@@ -52,7 +52,9 @@ def _write_project(folder):
 
 
 def _run(folder, *command):
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # Compiled anew each time: Python takes a file that is changed within the second, at the same size, for the same.
+    variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
 def _pytest(folder, *arguments):

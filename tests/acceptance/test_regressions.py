@@ -83,7 +83,8 @@ class Ran:
 
 def _environment():
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_CI)}
-    return kept | {"PYTHONHASHSEED": "0"}
+    # Compiled anew each time: Python takes a file that is changed within the second, at the same size, for the same.
+    return kept | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,12 @@ def _not_in_ci(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _compiled_anew(monkeypatch):
+    # Python takes a file that is changed within the second, at the same size, for the one that it has compiled.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 @pytest.fixture
 def budgets(project):
     """The budgets file: write it, and read the limits in it in MiB, by test and figure."""
