@@ -10,7 +10,7 @@ import pytest
 
 MIB = 1 << 20
 # What of PyTorch is read, by the names that PyTorch has for it: the real one takes seconds to import.
-_TORCH = """
+TORCH = """
     class cuda:
         held = peak = 0
         is_up = False
@@ -63,17 +63,17 @@ pytestmark = pytest.mark.stub
 @pytest.fixture
 def recorded(gpu_project):
     """A project on a machine with a card, with six runs of two tests that asked for 10 and 5 MiB of it."""
-    gpu_project.write("torch.py", _TORCH)
+    gpu_project.write("torch.py", TORCH)
     gpu_project.write("test_it.py", _TESTS.format(size=10 * MIB))
     ran = gpu_project.run()
     assert ran.outcomes == {"test_a": "passed", "test_b": "passed"}
     (reading,) = ran.measured["test_a"]["readings"]["gpu"]
     assert (reading["bytes"], reading["exactness"]) == (10 * MIB, "exact")
-    _repeat(gpu_project)
+    repeat_runs(gpu_project)
     return gpu_project
 
 
-def _repeat(project):
+def repeat_runs(project):
     """Five more runs like the one that is recorded: its readings are exact, and pytest takes its time."""
     (file,) = (project.path / ".tfmem" / "runs").glob("*.jsonl")
     header, *rest = file.read_text(encoding="utf-8").splitlines()
@@ -210,7 +210,7 @@ def test_what_tensorflow_asks_of_its_allocator_is_judged_to_the_byte(gpu_project
         """
     gpu_project.write("test_it.py", text.format(kib=64))
     assert gpu_project.run().outcomes == {"test_a": "passed"}
-    _repeat(gpu_project)
+    repeat_runs(gpu_project)
     assert gpu_project.run(_FAILS).outcomes == {"test_a": "passed"}
     gpu_project.write("test_it.py", text.format(kib=65))
     ran = gpu_project.run(_FAILS)
