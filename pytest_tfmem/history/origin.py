@@ -116,11 +116,6 @@ class Looking:
         return said.decode(errors="backslashreplace") if well else ""
 
 
-def find_origin(directory: Path, environ: Mapping[str, str]) -> Origin:
-    """Where the code in `directory` came from."""
-    return Looking(directory).origin(environ)
-
-
 def ci_shard(environ: Mapping[str, str]) -> tuple[int, int] | None:
     """Which part of the suite a CI system's variables say this job is, as (number, of how many), counted from 1."""
     ci = _ci_system(environ)

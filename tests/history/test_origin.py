@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pytest_tfmem.history import origin
-from pytest_tfmem.history.origin import Looking, Origin, ci_shard, find_origin
+from pytest_tfmem.history.origin import Looking, Origin, ci_shard
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -47,44 +47,44 @@ def commit(repository):
 
 @needs_git
 def test_git_tells_commit_and_branch(repository, commit):
-    assert find_origin(repository, {}) == Origin(commit=commit, branch="feature/ümlaut", dirty=False)
+    assert Looking(repository).origin({}) == Origin(commit=commit, branch="feature/ümlaut", dirty=False)
 
 
 @needs_git
 def test_a_change_to_a_tracked_file_is_dirty_and_a_new_file_is_not(repository, commit):
     (repository / "new.py").write_text("2")
-    assert find_origin(repository, {}).dirty is False
+    assert Looking(repository).origin({}).dirty is False
     (repository / "model.py").write_text("2")
-    assert find_origin(repository, {}) == Origin(commit=commit, branch="feature/ümlaut", dirty=True)
+    assert Looking(repository).origin({}) == Origin(commit=commit, branch="feature/ümlaut", dirty=True)
 
 
 @needs_git
 def test_a_detached_head_has_no_branch_unless_ci_knows_it(repository, commit):
     _git(repository, "checkout", "--detach")
-    assert find_origin(repository, {}) == Origin(commit=commit, dirty=False)
-    assert find_origin(repository, GITHUB).branch == "main"
-    assert find_origin(repository, GITHUB | {"GITHUB_HEAD_REF": "topic"}).branch == "topic"
+    assert Looking(repository).origin({}) == Origin(commit=commit, dirty=False)
+    assert Looking(repository).origin(GITHUB).branch == "main"
+    assert Looking(repository).origin(GITHUB | {"GITHUB_HEAD_REF": "topic"}).branch == "topic"
 
 
 @needs_git
 @pytest.mark.usefixtures("commit")
 def test_gits_own_branch_outweighs_that_of_ci(repository):
-    assert find_origin(repository, GITHUB).branch == "feature/ümlaut"
+    assert Looking(repository).origin(GITHUB).branch == "feature/ümlaut"
 
 
 @needs_git
 def test_a_repository_without_a_commit_has_no_origin(repository):
-    assert find_origin(repository, {}) == Origin()
+    assert Looking(repository).origin({}) == Origin()
 
 
 def test_outside_a_repository_there_is_no_origin(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert find_origin(tmp_path, {}) == Origin()
+    assert Looking(tmp_path).origin({}) == Origin()
 
 
 def test_without_git_there_is_no_origin(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_origin(tmp_path, {}) == Origin()
+    assert Looking(tmp_path).origin({}) == Origin()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a script as git")
@@ -95,7 +95,7 @@ def test_a_git_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(origin, "_GIT_SECONDS", 0.1)
     before = time.monotonic()
-    assert find_origin(tmp_path, {}) == Origin()
+    assert Looking(tmp_path).origin({}) == Origin()
     assert time.monotonic() - before < 30
 
 
@@ -122,7 +122,7 @@ def test_a_git_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
 def test_ci_tells_its_name_its_branch_and_its_page(tmp_path, monkeypatch, environ, told):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     name, branch, link = told
-    assert find_origin(tmp_path, environ) == Origin(ci=name, branch=branch, ci_link=link)
+    assert Looking(tmp_path).origin(environ) == Origin(ci=name, branch=branch, ci_link=link)
 
 
 @needs_git

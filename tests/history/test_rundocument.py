@@ -25,7 +25,7 @@ from pytest_tfmem.figures import (
     Waiver,
 )
 from pytest_tfmem.history.environment import Environment
-from pytest_tfmem.history.origin import find_origin
+from pytest_tfmem.history.origin import Looking
 from pytest_tfmem.history.rundocument import (
     Run,
     RunDocument,
@@ -380,6 +380,6 @@ def test_fields_of_later_versions_are_passed_over(tmp_path, document):
 def test_a_run_starts_in_utc(tmp_path):
     start = datetime(2026, 8, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     environ = {"GITLAB_CI": "true", "CI_JOB_URL": "https://gitlab.com/j/1", "CI_COMMIT_REF_NAME": "b"}
-    run = describe_run(find_origin(tmp_path, environ), run_id="5f", started_at=start, duration_seconds=2.5)
+    run = describe_run(Looking(tmp_path).origin(environ), run_id="5f", started_at=start, duration_seconds=2.5)
     assert run.started_at.isoformat() == "2026-08-01T12:00:00+00:00"
     assert (run.id, run.duration_seconds, run.ci, run.ci_link) == ("5f", 2.5, "GitLab CI", "https://gitlab.com/j/1")
