@@ -10,6 +10,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     report
     settings
     comparison
+    digest
     request ordering reporting testrun ahead recording session
     upkeep summary
     plugin check doctor attempts
@@ -30,6 +31,7 @@ What each room knows:
     report    for people: the pytest summary, failures, JUnit properties
     settings  every option and ini key, declared once and read once
     comparison what this session's readings are held against, what has changed, and which tests fail by that
+    digest    a run summed up for readers away from the terminal: its verdict, what is not fine, every test
     request   what is asked of one test, by its markers, the file and the options
     ordering  the order for one test: what its process needs to be started, and is to be told
     reporting what pytest is told of a test that did not run where it thinks, or ran there though it should not have

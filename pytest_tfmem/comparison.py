@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -65,25 +66,11 @@ class Comparison:
 
     def held_against(self, measurements: Sequence[Measurement]) -> HeldAgainst | None:
         """What became of every series of these tests; None where nothing was measured or nothing is to be compared."""
-        tests = [_comparable(test) for test in measurements if counts(_comparable(test))]
-        if not tests or not self._locations:
+        nodeids = {test.nodeid for test in measurements if counts(_comparable(test))}
+        if not nodeids or not self._locations:
             return None
-        before = self._before(nodeids={test.nodeid for test in tests})
-        regressed = {
-            (test.nodeid, one.figure, one.gpu)
-            for test in measurements
-            for one in test.regressions
-            if test.outcome == "failed"
-        }
-        found = [_as_regressed(change, regressed) for change in self._changes(tests, before.history)]
-        limited = _limited(tests)
-        return HeldAgainst(
-            changes=found,
-            runs=before.runs,
-            base=self._base(found),
-            uncommitted=bool(self._header.run.dirty),
-            trims=any(change.standing == "improved" and _of(change) in limited for change in found),
-        )
+        held = held_against(measurements, self._header, self._before(nodeids=nodeids), tolerance=self._tolerance)
+        return dataclasses.replace(held, base=self._base(held.changes))
 
     def judge(self, test: Measurement, again: Callable[[], Mapping[str, FigureReading] | str]) -> Judgement:
         """What the test is to fail for: what it asked of an allocator, if that has grown and does so again.
@@ -130,15 +117,7 @@ class Comparison:
         )
 
     def _changes(self, tests: Sequence[Measurement], before: History) -> list[Change]:
-        now = history_of([RecordedRun(run=self._header.run, environment=self._header.environment, tests=list(tests))])
-        limited = _limited(tests)
-        found = changes(
-            now,
-            before,
-            tolerance=self._tolerance,
-            limited=lambda key: (key.nodeid, key.figure) in limited,
-        )
-        return _each_count_once(found)
+        return _changes(tests, self._header, before, self._tolerance)
 
     def _before(self, nodeids: set[str] | None = None) -> Earlier:
         if self._earlier is None:
@@ -159,6 +138,36 @@ class Comparison:
     def _base(self, found: Iterable[Change]) -> str:
         suspects = any(change.standing == "suspect" for change in found)
         return trunk_of(self._root, os.environ) or "" if suspects else ""
+
+
+def held_against(
+    measurements: Sequence[Measurement], header: Header, before: Earlier, *, tolerance: Tolerance | None
+) -> HeldAgainst:
+    """What became of every series of these tests of the run in `header`. Knows no base: that is a matter of git's."""
+    tests = [_comparable(test) for test in measurements if counts(_comparable(test))]
+    regressed = {
+        (test.nodeid, one.figure, one.gpu)
+        for test in measurements
+        for one in test.regressions
+        if test.outcome == "failed"
+    }
+    found = [_as_regressed(change, regressed) for change in _changes(tests, header, before.history, tolerance)]
+    limited = _limited(tests)
+    return HeldAgainst(
+        changes=found,
+        runs=before.runs,
+        uncommitted=bool(header.run.dirty),
+        trims=any(change.standing == "improved" and _of(change) in limited for change in found),
+    )
+
+
+def _changes(
+    tests: Sequence[Measurement], header: Header, before: History, tolerance: Tolerance | None
+) -> list[Change]:
+    now = history_of([RecordedRun(run=header.run, environment=header.environment, tests=list(tests))])
+    limited = _limited(tests)
+    found = changes(now, before, tolerance=tolerance, limited=lambda key: (key.nodeid, key.figure) in limited)
+    return _each_count_once(found)
 
 
 def _usual(settings: Settings) -> tuple[str, ...]:

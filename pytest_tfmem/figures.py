@@ -192,7 +192,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `waited_seconds`: for cards that others held. `died` says how the process ended if it did not end well;
     `why_spawned` why `auto` took a new interpreter in place of a fork; `unmeasured` why nothing at all was measured
     (the test ran in pytest's own process); all are empty otherwise.
-    `regressions` are what it failed for beside its limits.
+    `regressions` are what it failed for beside its limits. `where` is the line on which the test is defined, counted
+    from the root directory: `tests/test_a.py:12`; empty where pytest does not know it.
     `notes` are on this test, `notices` on the session: what the user should know, each a sentence without a full stop.
     """
 
@@ -214,6 +215,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     why_spawned: str = ""
     unmeasured: str = ""
     regressions: list[Regression] = []
+    where: str = ""
     notes: list[str] = []
     notices: list[str] = []
 

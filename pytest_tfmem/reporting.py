@@ -54,8 +54,15 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
         verdicts=verdicts,
         phases={},
         unmeasured=reason,
+        where=defined_at(item),
         notes=list(request.budget.notes),
     )
+
+
+def defined_at(item: pytest.Item) -> str:
+    """The file and line of the test, `tests/test_a.py:12`, as far as pytest knows them."""
+    file, line, _ = item.location
+    return reports.encodable(f"{file}:{line + 1}" if line is not None else "")
 
 
 def stand_in(report: pytest.TestReport) -> Any:

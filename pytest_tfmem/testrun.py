@@ -31,7 +31,7 @@ from pytest_tfmem.measure.readings import host_readings, phase_figures, readings
 from pytest_tfmem.ordering import order_for
 from pytest_tfmem.report.failure import breach_text, regression_text
 from pytest_tfmem.report.properties import junit_properties
-from pytest_tfmem.reporting import HookJudgement
+from pytest_tfmem.reporting import HookJudgement, defined_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -151,6 +151,7 @@ class TestRun:
             waited_seconds=round(self._lease.waited_seconds, 3) if self._lease else 0.0,
             died=reports.encodable(self._test.observed.died),
             regressions=self._judgement.regressions if self._judgement else [],
+            where=defined_at(self._item),
             notes=self._notes(),
             notices=[*([notice] if notice else []), *(self._judgement.notices if self._judgement else [])],
         )

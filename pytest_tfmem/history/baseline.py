@@ -46,15 +46,19 @@ def load_baseline(
     named: bool,
     nodeids: Collection[str] | None = None,
     same_code: bool = False,
+    most: int = MOST_RUNS,
 ) -> Earlier:
-    """The runs at these locations that count for `current`: of each location the last `MOST_RUNS`.
+    """The runs at these locations that count for `current`: of each location the last `most`.
 
     `named`: the user has said that these are to be held against. Then the runs of a file or a folder count whatever
     they are of, all but `current` itself; those of a database are everyone's, and count as those of a history do, by
     `earlier`. With `nodeids`, the series of these tests alone; with `same_code`, runs of the very code of `current`,
     too. Raises nothing for what cannot be read.
     """
-    found = [_Location(location, current, root, named, same_code).load(nodeids) for location in locations]
+    found = [
+        _Location(location, current, root, named, same_code=same_code, most=most).load(nodeids)
+        for location in locations
+    ]
     return Earlier(
         history=_joined([one.history for one in found]),
         runs=sum(one.runs for one in found),
@@ -64,12 +68,13 @@ def load_baseline(
 
 
 class _Location:
-    def __init__(self, location: str, current: Run, root: Path, named: bool, same_code: bool) -> None:
+    def __init__(self, location: str, current: Run, root: Path, named: bool, *, same_code: bool, most: int) -> None:
         self._location = location
         self._current = current
         self._root = root
         self._named = named
         self._same_code = same_code
+        self._most = most
 
     def load(self, nodeids: Collection[str] | None) -> Earlier:
         if not (self._named or is_url(self._location) or (self._root / self._location).exists()):
@@ -81,7 +86,7 @@ class _Location:
             return Earlier(unread=[str(error)])
 
     def _load(self, store: Store, nodeids: Collection[str] | None) -> Earlier:
-        ids = self._counting(store.infos(last=_LOOKED_THROUGH))[-MOST_RUNS:]
+        ids = self._counting(store.infos(last=_LOOKED_THROUGH))[-self._most :]
         if not ids:
             return Earlier(empty=[store.shown], unread=_together(store.faults))
         history = store.history(ids, nodeids=nodeids)

@@ -1,0 +1,184 @@
+"""What is not plainly well in a run, or in what a gate found: one by one, the worst first."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pytest_tfmem.digest.model import KINDS, Finding
+from pytest_tfmem.figures import GPU_FIGURES, each
+from pytest_tfmem.history.commits import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pytest_tfmem.digest.model import Kind
+    from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.gate.changes import Change
+    from pytest_tfmem.gate.result import GateResult, GateVerdict, Weight
+    from pytest_tfmem.gate.result import Judged as GateJudged
+    from pytest_tfmem.report.judged import Judged, Standing
+
+_WEIGHTS: tuple[Weight, ...] = ("fails", "undecided", "warns", "fine")
+_OF_LIMITS: dict[Standing, tuple[Kind, Weight]] = {
+    "over": ("over", "fails"),
+    "warn": ("warn", "warns"),
+    "xfail": ("xfail", "warns"),
+    "waived": ("waived", "warns"),
+    "near": ("near", "fine"),
+    "not measured": ("not measured", "warns"),
+}
+_OF_GATE: dict[GateVerdict, Kind] = {
+    "regressed": "regressed",
+    "over": "over",
+    "not-measured": "not measured",
+    "over-inherited": "inherited",
+    "suspect": "suspect",
+    "waived": "waived",
+    "near": "near",
+    "improved": "improved",
+}
+
+
+def findings_of(tests: Sequence[Measurement], judged: Iterable[Judged], changes: Iterable[Change]) -> list[Finding]:
+    """What is not well in a run: of its tests, their limits, and the changes since earlier runs."""
+    by_id = {test.nodeid: test for test in tests}
+    of_tests = chain.from_iterable(map(_of_test, tests))
+    of_limits = (_of_limit(one, by_id[one.nodeid]) for one in judged if one.standing in _OF_LIMITS)
+    of_changes = (_of_change(one, by_id[one.key.nodeid]) for one in changes if one.key.nodeid in by_id)
+    return worst_first([*of_tests, *of_limits, *(one for one in of_changes if one)])
+
+
+def findings_of_gate(result: GateResult, tests: Mapping[str, Measurement]) -> list[Finding]:
+    """What is not well by the gate's verdicts. `tests`: those of the run that is shown with it, by id."""
+    found = (_of_gate(one, tests.get(one.nodeid)) for one in result.judged)
+    of_tests = chain.from_iterable(map(_of_test, tests.values()))
+    return worst_first([*(one for one in found if one), *of_tests])
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """By weight, then kind; what has grown or is over the most before the rest, a test's own together."""
+    ones = list(found)
+    most: dict[tuple[Weight, str, str], float] = {}
+    for one in ones:
+        key = one.weight, one.kind, one.nodeid
+        most[key] = max(_share(one), most.get(key, 0.0))
+    return sorted(
+        ones,
+        key=lambda one: (
+            _WEIGHTS.index(one.weight),
+            KINDS.index(one.kind),
+            -most[one.weight, one.kind, one.nodeid],
+            one.nodeid,
+            -_share(one),
+        ),
+    )
+
+
+def worst_weight(found: Iterable[Finding]) -> Weight:
+    return min((one.weight for one in found), key=_WEIGHTS.index, default="fine")
+
+
+def _share(one: Finding) -> float:
+    against = one.allowed_bytes if one.allowed_bytes is not None else one.before_bytes
+    if one.now_bytes is None or against is None:
+        return 0.0
+    return one.now_bytes / against if against else float("inf")
+
+
+def _of_test(test: Measurement) -> Iterator[Finding]:
+    if test.died:
+        yield _whole(test, "died", "fails", test.died)
+    elif test.outcome == "failed" and not test.breached:
+        yield _whole(test, "failed", "fails", "it failed for another reason than its memory")
+    if test.out_of_memory:
+        yield _whole(test, "out of memory", "warns", test.out_of_memory)
+    if test.unmeasured:
+        yield _whole(test, "unmeasured", "warns", test.unmeasured)
+
+
+def _whole(test: Measurement, kind: Kind, weight: Weight, note: str) -> Finding:
+    return Finding(kind=kind, weight=weight, nodeid=test.nodeid, defined=test.where, notes=(note,))
+
+
+def _of_limit(one: Judged, test: Measurement) -> Finding:
+    kind, weight = _OF_LIMITS[one.standing]
+    return Finding(
+        kind=kind,
+        weight=weight,
+        nodeid=one.nodeid,
+        figure=one.figure,
+        gpu=_place(one, test),
+        now_bytes=one.reading.bytes if one.reading else None,
+        allowed_bytes=one.allowed_bytes,
+        exactness=one.reading.exactness if one.reading else None,
+        where=one.limit.where,
+        defined=test.where,
+        notes=(*([one.reason] if one.reason else []), *one.notes),
+    )
+
+
+def _place(one: Judged, test: Measurement) -> int | None:
+    if not one.device:
+        return None
+    return next((at for at, read in enumerate(each(test.readings.get(one.figure))) if read is one.reading), None)
+
+
+def _of_change(change: Change, test: Measurement) -> Finding | None:
+    weights: dict[str, tuple[Kind, Weight]] = {
+        "regressed": ("regressed", "fails"),
+        "suspect": ("suspect", "warns"),
+        "improved": ("improved", "fine"),
+    }
+    if change.standing not in weights:
+        return None
+    kind, weight = weights[change.standing]
+    baseline = change.baseline
+    runs = f"steady in {len(baseline.values)} runs before" if baseline else ""
+    several = len(each(test.readings.get(change.key.figure))) > 1
+    return Finding(
+        kind=kind,
+        weight=weight,
+        nodeid=change.key.nodeid,
+        figure=change.key.figure,
+        gpu=change.key.gpu if several and change.key.figure in GPU_FIGURES else None,
+        now_bytes=change.now_bytes,
+        before_bytes=change.before_bytes,
+        exactness=change.exactness,
+        since=baseline.since if baseline else None,
+        since_commit=baseline.since_commit if baseline else None,
+        defined=test.where,
+        notes=(runs,) if runs else (),
+    )
+
+
+def _of_gate(one: GateJudged, test: Measurement | None) -> Finding | None:
+    if one.verdict not in _OF_GATE:
+        return None
+    over = one.verdict in {"over", "over-inherited", "waived", "near", "not-measured"}
+    limit = one.base_limit if one.base_limit and one.verdict == "over" else one.limit
+    decided = one.base_bytes is not None and one.head_bytes is not None
+    renamed = (f"renamed from {one.renamed_from}",) if one.renamed_from else ()
+    return Finding(
+        kind="undecided" if one.weight == "undecided" else _OF_GATE[one.verdict],
+        weight=one.weight,
+        nodeid=one.nodeid,
+        figure=one.figure,
+        gpu=one.gpu or None,
+        now_bytes=one.head_bytes if decided or one.now_bytes is None else one.now_bytes,
+        allowed_bytes=limit.bytes if limit and over else None,
+        before_bytes=one.base_bytes if decided else one.before_bytes,
+        since=one.since,
+        since_commit=one.since_commit,
+        where=limit.where if limit and over else "",
+        defined=test.where if test else "",
+        notes=(*renamed, *one.notes),
+    )
+
+
+def told_since(one: Finding) -> str:
+    """`steady since 2026-03-01 (3f2a1b0c)`, where that is known."""
+    if one.since is None:
+        return ""
+    commit = f" ({shortened(one.since_commit)})" if one.since_commit else ""
+    return f"steady since {one.since:%Y-%m-%d}{commit}"
