@@ -47,12 +47,16 @@ def write_json(document: msgspec.Struct, target: str) -> None:
     """Write the document as JSON to this file, or to standard output. Raises TfmemError if it cannot be written."""
     import msgspec  # noqa: PLC0415
 
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    write_text(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n", target)
+
+
+def write_text(text: str, target: str) -> None:
+    """Write the text to this file, or to standard output. Raises TfmemError if it cannot be written."""
     if target == _STDOUT:
-        click.echo(text)
+        click.echo(text, nl=False)
         return
     try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        Path(target).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as fault:
         what = getattr(fault, "strerror", None) or "cannot be written"
         raise TfmemError(what, where=one_line(target)) from fault
