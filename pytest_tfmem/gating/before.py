@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from pytest_tfmem.history.baseline import load_baseline
 from pytest_tfmem.history.git import git
 from pytest_tfmem.history.rundocument import Run
 from pytest_tfmem.history.store import is_url
-from pytest_tfmem.settings.options import DEFAULT_HISTORY, OFF
+from pytest_tfmem.settings.options import DEFAULT_HISTORY, HISTORY_VARIABLE, OFF
 
 if TYPE_CHECKING:
     from pytest_tfmem.attempts.checkout import Checkout
+    from pytest_tfmem.attempts.facts import Facts
     from pytest_tfmem.attempts.revision import Revision
     from pytest_tfmem.gating.asked import Asked
     from pytest_tfmem.history.series import History
@@ -37,12 +39,12 @@ def find_before(asked: Asked, checkout: Checkout, head: Revision, base_commit: s
     assert head.facts is not None  # noqa: S101  our own order of things
     below = Path(head.facts.rootdir).resolve().relative_to(head.tree.resolve())
     root = checkout.top / below
-    location = _location(asked, head, root)
+    at = location(asked, head.facts, head.tree, root)
     # As if the base were what runs now, with changes: runs of its own commit are then earlier ones.
     current = Run(id="", started_at=dt.datetime.now(tz=dt.UTC), commit=base_commit, dirty=True)
-    if asked.history is not None and not is_url(location) and not Path(location).exists():
+    if asked.history is not None and not is_url(at) and not Path(at).exists():
         raise TfmemError("there is no such history", where=one_line(asked.history), hint="name a folder or a database")
-    found = load_baseline([location], current, root=root, named=False)
+    found = load_baseline([at], current, root=root, named=False)
     warnings = list(found.unread)
     if not found.runs and not warnings and not asked.decide_all:
         warnings.append(
@@ -58,15 +60,19 @@ def find_before(asked: Asked, checkout: Checkout, head: Revision, base_commit: s
     )
 
 
-def _location(asked: Asked, head: Revision, root: Path) -> str:
-    if asked.history is not None:
-        return asked.history if is_url(asked.history) else str(asked.directory / asked.history)
-    assert head.facts is not None  # noqa: S101  the same
-    settled = head.facts.history
+def location(asked: Asked, facts: Facts, tree: Path, root: Path) -> str:
+    """Where earlier runs are: as asked, else as sessions have it by the variable, else by the ini file in `tree`.
+
+    A path is one of the checkout, whose `root` is pytest's root directory.
+    """
+    of_variable = os.environ.get(HISTORY_VARIABLE)
+    named = of_variable if asked.history is None and of_variable != OFF else asked.history
+    if named:
+        return named if is_url(named) else str(asked.directory / named)
+    settled = "" if of_variable else facts.history
     if not settled or settled == OFF:
         return str(root / DEFAULT_HISTORY)
-    inifile = head.facts.inifile
-    folder = Path(inifile).resolve().parent.relative_to(head.tree.resolve()) if inifile else None
+    folder = Path(facts.inifile).resolve().parent.relative_to(tree.resolve()) if facts.inifile else None
     return settled if is_url(settled) else str(root / settled if folder is None else root / folder / settled)
 
 

@@ -185,6 +185,14 @@ def test_without_history_limits_alone_are_judged_unless_all_is_to_be_decided(rep
     assert decided.of("test_16")["verdict"] != "regressed"
 
 
+def test_the_history_is_found_where_the_variable_says_that_it_is_kept(repository, tmp_path):
+    kept = shutil.move(repository.path / ".tfmem" / "runs", tmp_path / "kept")
+    repository.replace("tests/test_1.py", "hold(50)", GROWN)
+    repository.commit("more")
+    decided = repository.gate(ATTEMPTS, TFMEM_HISTORY=str(kept))
+    assert (decided.status, decided.verdicts()) == (1, {"test_15": "regressed"})
+
+
 def test_a_base_that_cannot_be_made_ready_leaves_history_which_only_warns(repository):
     repository.replace("tests/test_1.py", "hold(50)", GROWN)
     repository.commit("more")
