@@ -179,6 +179,27 @@ def test_the_database_of_the_project_is_the_one_that_its_ini_file_names(project)
     assert history(project / "tests", "show").stdout.count("\n") == 4
 
 
+def test_a_relative_path_in_the_variable_is_taken_as_sessions_take_it(project):
+    (project / "tests").mkdir()
+    done = history(project / "tests", "push", TFMEM_HISTORY="sqlite:///kept/runs.db")
+    assert said(done) == (0, "3 runs stored in sqlite:///kept/runs.db\n", "")
+    assert (project / "kept" / "runs.db").exists()
+    assert history(project / "tests", "show", TFMEM_HISTORY="../.tfmem/runs").stdout.count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("push",), "the project names no database: name one with --to, or in TFMEM_HISTORY"),
+        (("pull", "--to", "out"), "the project names no database: name one with --from, or in TFMEM_HISTORY"),
+        (("show",), "this project keeps no runs: name a store with --history"),
+    ],
+)
+def test_off_in_the_variable_is_no_store(project, arguments, line):
+    assert said(history(project, *arguments, TFMEM_HISTORY="off")) == (2, "", f"ERROR: {line}\n")
+    assert sorted(path.name for path in project.iterdir()) == [".tfmem", "pytest.ini"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [

@@ -23,8 +23,8 @@ _STEPS_LAST = 200
 
 
 def _location(*flags: str, help_text: str) -> Callable[[Any], Any]:
-    # An empty variable is one that is not set, as click has it.
-    return click.option(*flags, metavar="URL|DIR", envvar=VARIABLE, help=f"{help_text} [env: {VARIABLE}]")
+    # Not click's envvar=: it knows no `off`, and no paths that are relative to pytest's root directory.
+    return click.option(*flags, metavar="URL|DIR", help=f"{help_text} [env: {VARIABLE}]")
 
 
 def _last(help_text: str, default: int | None = None) -> Callable[[Any], Any]:
