@@ -118,9 +118,9 @@ def show_(
     Ends with status 0, with 1 if there is nothing to list, with 4 if the store cannot be reached.
     """
     store = opened(location) if location else store_of_project("--history")
-    infos = store.infos(last=last or (_STEPS_LAST if steps else _DEFAULT_LAST))
     if steps:
-        return _show_steps(store, infos, pattern, _known(figures), json_file)
+        return _show_steps(store, last or _STEPS_LAST, pattern, _known(figures), json_file)
+    infos = store.infos(last=last or _DEFAULT_LAST)
     if pattern is None:
         return _show_runs(store, infos, json_file)
     return _show_series(store, infos, pattern, _known(figures), json_file)
@@ -153,22 +153,22 @@ def _show_series(store: Store, infos: list[RunInfo], text: str, figures: tuple[s
     return _tell(store.faults, nothing="" if listed.series else nothing)
 
 
-def _show_steps(
-    store: Store, infos: list[RunInfo], text: str | None, figures: tuple[str, ...], json_file: str | None
-) -> int:
+def _show_steps(store: Store, last: int, text: str | None, figures: tuple[str, ...], json_file: str | None) -> int:
     from pytest_tfmem.cli.project import tolerance  # noqa: PLC0415
     from pytest_tfmem.gate.stepped import document_of, looked_at, stepped, with_commits  # noqa: PLC0415
     from pytest_tfmem.history.past import past_of  # noqa: PLC0415
     from pytest_tfmem.report.steps import step_lines  # noqa: PLC0415
 
-    past = past_of(Path.cwd(), infos)
+    infos = store.infos()  # all of them: the latest of a store may be other branches'
+    of_here = past_of(Path.cwd(), infos)
+    past = of_here[-last:]
     history = looked_at(_covered(store.history([info.id for info in past]), text), figures=figures)
     found = with_commits(stepped(history, tolerance=tolerance()), Path.cwd())
     if json_file:
         document = document_of(store.shown, history, found, runs=len(past), series=len(history.points))
         write_json(document, json_file)
     if json_file != "-":
-        counts = {"series": len(history.points), "runs": len(past), "others": len(infos) - len(past)}
+        counts = {"series": len(history.points), "runs": len(past), "others": len(infos) - len(of_here)}
         show(step_lines(found, **counts, width=width()))
     return _tell(store.faults)
 

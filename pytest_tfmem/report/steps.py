@@ -24,7 +24,7 @@ def step_lines(found: Sequence[Step], *, series: int, runs: int, others: int, wi
     """The steps, in their order, and a closing line; none wider than `width` cells (or 40, if that is more).
 
     Steps between the same two runs stand together, above the commits that lie in between. `series`: how many were
-    looked at, of so many `runs`; `others`: how many more runs there are.
+    looked at, of so many `runs`; `others`: how many runs of other code.
     """
     width = max(width, _NARROWEST)
     texts = iter(align([_HEAD, *_cells(found)], _SIDES))

@@ -76,6 +76,12 @@ def test_steps_of_some_tests_alone(project):
     assert "looked at 0 series of 10 runs" in _steps(project, "--figure", "rss").stdout
 
 
+def test_the_last_runs_are_those_of_what_is_here_however_many_came_later_elsewhere(project):
+    done = _steps(project, "--last", "7")
+    assert "    rss_anon  100.0 MiB  120.0 MiB  +20.0 %  +20.0 MiB  3 -> 4" in done.stdout.splitlines()
+    assert "looked at 2 series of 7 runs; 5 runs of other branches" in done.stdout
+
+
 def test_as_json_it_is_the_same_in_bytes(project):
     found = json.loads(_steps(project, "--json", "-").stdout)
     (step,) = found["steps"]
