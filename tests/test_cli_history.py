@@ -170,6 +170,17 @@ def test_files_and_folders_are_pushed_and_what_is_no_run_file_is_told(project, s
     assert ids(opened(sqlite_url)) == ["run1", "run7", "run8"]
 
 
+def test_what_cannot_be_read_in_the_folder_that_runs_go_to_is_told_too(project, tmp_path):
+    source, target = project / ".tfmem" / "runs", tmp_path / "target"
+    target.mkdir()
+    (target / "bad.jsonl").write_text("nothing of ours\n")
+    for arguments in (["push", "--to", target], ["pull", "--from", source, "--to", target]):
+        done = history(project, *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith(f"WARNING: {target}/bad.jsonl")
+    assert ids(opened(str(target))) == ["run1", "run2", "run3"]
+
+
 def test_the_database_of_the_project_is_the_one_that_its_ini_file_names(project):
     (project / "pytest.ini").write_text("[pytest]\ntfmem_history = sqlite:///kept/runs.db\n")
     (project / "tests").mkdir()

@@ -56,7 +56,7 @@ def push(*, sources: tuple[str, ...], target: str | None) -> int:
     By default those in the project's folder, each whole or not at all. A run that is there already stays as it is,
     unless it was cut off and more is known of it now.
 
-    Ends with status 0, with 1 if a file could not be read, with 4 if the store cannot be reached.
+    Ends with status 0, with 1 if a file could not be read, here or there, with 4 if the store cannot be reached.
     """
     from pytest_tfmem.history.transfer import transfer  # noqa: PLC0415  --help is to be quick
 
@@ -67,7 +67,7 @@ def push(*, sources: tuple[str, ...], target: str | None) -> int:
         done = transfer(source, store, source.infos())
         stored, known, faults = stored + done.stored, known + done.known, [*faults, *source.faults]
     click.echo(_said(stored, known, store))
-    return _tell(faults)
+    return _tell([*faults, *store.faults])
 
 
 @history.command()
@@ -80,7 +80,8 @@ def pull(*, source: str | None, target: str, last: int | None, branch: str | Non
 
     Each into a file of its own; those that are there already are left out.
 
-    Ends with status 0, with 1 if a run could not be read, with 4 if the store cannot be reached.
+    Ends with status 0, with 1 if a run could not be read, of the store or of those in the folder, with 4 if the store
+    cannot be reached.
     """
     from pytest_tfmem.history.transfer import chosen, transfer  # noqa: PLC0415
 
@@ -88,7 +89,7 @@ def pull(*, source: str | None, target: str, last: int | None, branch: str | Non
     folder = opened(target)
     done = transfer(store, folder, chosen(store.infos(), last=last, branch=branch))
     click.echo(_said(done.stored, done.known, folder))
-    return _tell(store.faults)
+    return _tell([*store.faults, *folder.faults])
 
 
 @history.command(name="show")
@@ -197,7 +198,7 @@ def _known(figures: tuple[str, ...]) -> tuple[str, ...]:
 
 def _tell(faults: list[str], nothing: str = "") -> int:
     """Say on standard error what was passed over, and what was not found."""
-    for fault in faults:
+    for fault in dict.fromkeys(faults):
         click.echo(f"WARNING: {one_line(fault, most=1000)}", err=True)
     if nothing:
         click.echo(one_line(nothing, most=1000), err=True)
