@@ -28,9 +28,12 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def find_run(name: str | None, history: str | None) -> RecordedRun:
     """The run that was named: of a file or folder, or of a store by its id, the latest. By default the project's.
 
+    A shard is taken with the others that were named, as one run.
+
     Raises TfmemError where there is none.
     """
     from pytest_tfmem.history.named import find_named  # noqa: PLC0415  --help is to be quick
+    from pytest_tfmem.history.whole import latest_whole  # noqa: PLC0415
 
     if name is None:
         return _latest(history)
@@ -39,7 +42,7 @@ def find_run(name: str | None, history: str | None) -> RecordedRun:
         click.echo(f"WARNING: {one_line(fault, most=1000)}", err=True)
     if not named.runs:
         raise TfmemError("the history has no run of this commit", where=one_line(name))
-    return max(named.runs, key=lambda one: (one.run.started_at, one.run.id))
+    return latest_whole(named.runs)
 
 
 def digest_here(run: RecordedRun, *, history: str | None, last: int, gate: GateResult | None = None) -> Digest:
