@@ -12,7 +12,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     comparison
     digest
     request ordering reporting testrun ahead recording session
-    upkeep summary
+    upkeep summary htmlreport
     plugin check doctor attempts
     gating
     cli
@@ -41,6 +41,7 @@ What each room knows:
     session   what this plugin knows in one pytest session
     upkeep    budgets.yaml kept up to date: which limits are to change by what tests needed, which entries are to go
     summary   the hooks in which a session is summed up: what was measured is recorded, written and shown
+    htmlreport the hooks of pytest-html: figures in its table, a test's timeline in its details
     plugin    pytest's hooks, each an adapter
     check     budgets.yaml and the markers, held against the tests that there are
     doctor    what this machine can measure, how exactly, and what would give more

@@ -63,6 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(InProcess(session), "tfmem-in-process")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(session, config), "tfmem-summary")
+        if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):  # of pytest-html
+            from pytest_tfmem.htmlreport import HtmlReport  # noqa: PLC0415  only where there is a page to add to
+
+            config.pluginmanager.register(HtmlReport(session), "tfmem-html")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -32,7 +32,10 @@ def chromium() -> Iterator[Browser]:
         _without("there is no Chromium on this machine")
     with sync_playwright() as playwright:
         # --no-sandbox: tests may run as root, in containers. The pages are our own.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        # /tmp: the path of its socket may have a hundred characters, and a test's own temporary folder many of them.
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], env={**os.environ, "TMPDIR": "/tmp"}
+        )
         try:
             yield browser
         finally:
