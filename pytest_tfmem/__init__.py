@@ -2,7 +2,7 @@
 
 The rooms, lowest floor first. A module imports from its own floor or a lower one:
 
-    errors units allocators figures
+    errors units wholefile allocators figures
     budgets measure
     isolate
     history
@@ -21,6 +21,7 @@ What each room knows:
 
     errors    what a user can repair, each with where and what would be right
     units     "1.5 GiB" <-> bytes; the only place that knows a unit
+    wholefile a file written whole or not at all
     allocators names of TensorFlow's GPU allocators
     figures   the vocabulary: figures, readings, measurements
     budgets   what is allowed: limits, the file they stand in, the verdict

@@ -65,9 +65,9 @@ class Comparison:
         return [*unread, *empty]
 
     def held_against(self, measurements: Sequence[Measurement]) -> HeldAgainst | None:
-        """What became of every series of these tests; None where nothing was measured or nothing is to be compared."""
+        """What became of every series of these tests; None where they are not to be held against anything."""
         nodeids = {test.nodeid for test in measurements if counts(_comparable(test))}
-        if not nodeids or not self._locations:
+        if not self._locations:
             return None
         held = held_against(measurements, self._header, self._before(nodeids=nodeids), tolerance=self._tolerance)
         return dataclasses.replace(held, base=self._base(held.changes))

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_tfmem.budgets.verdict import judge, worst
 from pytest_tfmem.figures import Measurement, NotMeasured
-from pytest_tfmem.isolate import reports
+from pytest_tfmem.isolate import identity, reports
 
 if TYPE_CHECKING:
     from pytest_tfmem.figures import FigureReading
@@ -45,7 +45,7 @@ def unmeasured(item: pytest.Item, request: Request, outcome: Outcome, reason: st
     readings: dict[str, FigureReading] = {figure: NotMeasured(reason) for figure in limits}
     verdicts = judge(limits, readings)
     return Measurement(
-        nodeid=reports.encodable(item.nodeid),
+        nodeid=identity.collected_id(item),
         outcome=outcome,
         start_method="in-process",
         verdict=worst(verdicts),

@@ -14,7 +14,7 @@ from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, NotMeasured, Phase, encode_measurement
 from pytest_tfmem.history.conditions import asked
-from pytest_tfmem.isolate import replay, reports, wire
+from pytest_tfmem.isolate import identity, replay, reports, wire
 from pytest_tfmem.isolate.again import run_again
 from pytest_tfmem.isolate.controller import IsolatedTest
 from pytest_tfmem.isolate.profiled import tensor_peaks
@@ -134,7 +134,7 @@ class TestRun:
         verdicts = judge(limits, readings)
         notice = self._request.choice.notice
         return Measurement(
-            nodeid=reports.encodable(self._item.nodeid),
+            nodeid=identity.collected_id(self._item),
             outcome=self._outcome,
             start_method=self._test.started.method,
             why_spawned=reports.encodable(self._test.started.why_spawned),

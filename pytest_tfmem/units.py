@@ -1,4 +1,4 @@
-""" "1.5 GiB" <-> bytes, and seconds: the only place that knows a unit."""
+""" "1.5 GiB" <-> bytes, seconds, and how many of a thing: the only place that knows a unit."""
 
 from __future__ import annotations
 
@@ -101,3 +101,8 @@ def _seconds(value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value) if value < _LARGEST else 0.0  # Python makes no float of an integer of 400 digits
     return 0.0
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 run`, `3 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

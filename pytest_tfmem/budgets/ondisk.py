@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.wholefile import replace_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +25,7 @@ def write_budgets(path: Path, data: bytes, *, read: bytes | None, shown: str) ->
         target = path.resolve(strict=True)
         if target.read_bytes() != read:
             raise _changed(shown)
-        _replace(target, data)
+        replace_whole(target, data, mode=target.stat().st_mode & 0o7777)
     except FileExistsError:
         raise _changed(shown) from None
     except OSError as error:
@@ -37,19 +35,3 @@ def write_budgets(path: Path, data: bytes, *, read: bytes | None, shown: str) ->
 
 def _changed(shown: str) -> TfmemError:
     return TfmemError("this file was changed while tests ran, and is left as it is", where=shown, hint="run them again")
-
-
-def _replace(target: Path, data: bytes) -> None:
-    # In the same directory: only there does os.replace replace at once.
-    temporary = target.with_name(f".tfmem-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

@@ -11,6 +11,7 @@ from pytest_tfmem.budgets.model import BudgetsFile, Entry, WaiverEntry
 from pytest_tfmem.check.nearest import nearest
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.isolate.ignored import ignored_values
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -110,20 +111,16 @@ def _line_number(where: str) -> int:
 def summary(collected: Collected, file: BudgetsFile | None, found: Sequence[str]) -> list[str]:
     """What was looked at, and how much was found."""
     measured = sum(1 for test in collected.tests if test.measured)
-    lines = [f"{_count(len(collected.tests), 'test')} collected, {measured} to be measured"]
+    lines = [f"{count_of(len(collected.tests), 'test')} collected, {measured} to be measured"]
     if file is None:
         lines.append("no budgets file")
     else:
-        entries, waivers = _count(len(file.entries), "budget"), _count(len(file.waivers), "waiver")
+        entries, waivers = count_of(len(file.entries), "budget"), count_of(len(file.waivers), "waiver")
         lines.append(f"{entries} and {waivers} in {file.shown}{_unjudged(collected, file)}")
-    lines.append(f"{_count(len(found), 'thing')} to mend" if found else "nothing to mend")
+    lines.append(f"{count_of(len(found), 'thing')} to mend" if found else "nothing to mend")
     return lines
 
 
 def _unjudged(collected: Collected, file: BudgetsFile) -> str:
     left = sum(1 for entry in _unmatched(collected, file) if not _is_judged(entry, collected))
     return f", {left} of them for tests that were not collected, and not looked at" if left else ""
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

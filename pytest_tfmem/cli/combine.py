@@ -9,6 +9,7 @@ import click
 
 from pytest_tfmem.cli.statuses import OK, UNDECIDED
 from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from pytest_tfmem.history.combine import Combined
@@ -40,7 +41,7 @@ def combine(*, paths: tuple[Path, ...], output: Path) -> int:
     for line in combined.missing:
         click.secho(line, fg="yellow")
     tests = sum(len(run.tests) for run in combined.runs)
-    written = f"{one_line(str(output))}: {_count(len(combined.runs), 'run')}, {_count(tests, 'measured test')}"
+    written = f"{one_line(str(output))}: {count_of(len(combined.runs), 'run')}, {count_of(tests, 'measured test')}"
     click.echo(f"{written}; incomplete" if combined.missing else written)
     return UNDECIDED if combined.missing else OK
 
@@ -70,7 +71,3 @@ def _refuse_if_not_ours(output: Path) -> None:
         except TfmemError as fault:
             what = "is there and is not a run file"
             raise TfmemError(what, where=one_line(str(output)), hint="name another, or remove it") from fault
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

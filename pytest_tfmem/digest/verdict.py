@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.digest.findings import worst_weight
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,8 +66,8 @@ def _said(tests: Sequence[Measurement], found: Sequence[Finding], weight: Weight
         return f"{told[:1].upper()}{told[1:]}.{fine}"
     limits = sum(len(test.limits) for test in tests)
     kept = f"within {'its limit' if limits == 1 else f'all {limits} limits'}" if limits else "measured, without limits"
-    grown = f"; nothing grew against {_count(held_against, 'earlier run')}" if held_against else ""
-    return f"{_count(len(tests), 'test')} {kept}{grown}."
+    grown = f"; nothing grew against {count_of(held_against, 'earlier run')}" if held_against else ""
+    return f"{count_of(len(tests), 'test')} {kept}{grown}."
 
 
 def _counted(found: Sequence[Finding], weight: Weight) -> Iterator[str]:
@@ -80,7 +81,3 @@ def _counted(found: Sequence[Finding], weight: Weight) -> Iterator[str]:
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,6 +9,7 @@ from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.doctor.diagnosis import Check
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.settings.options import DEFAULT_BUDGETS
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def _budgets(project: Path) -> Check:
     except TfmemError as error:
         help_ = "pytest refuses to run in this directory until it is mended"
         return Check(name=DEFAULT_BUDGETS, state="bad", said=str(error), help=help_)
-    said = f"right: {_count(len(file.entries), 'budget')}, {_count(len(file.waivers), 'waiver')}"
+    said = f"right: {count_of(len(file.entries), 'budget')}, {count_of(len(file.waivers), 'waiver')}"
     return Check(name=DEFAULT_BUDGETS, state="ok", said=said, help="tfmem check holds it against the tests")
 
 
@@ -42,7 +43,3 @@ def _variables() -> list[Check]:
         said = f"PYTEST_ADDOPTS is set, and the trial was made without it: {one_line(options, most=100)}"
         checks.append(Check(name="options", state="note", said=said))
     return checks
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

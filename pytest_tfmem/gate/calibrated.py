@@ -10,15 +10,13 @@ from pytest_tfmem.budgets.model import Tolerance
 from pytest_tfmem.figures import FIGURES, Exactness, Limit
 from pytest_tfmem.gate.noise import Noise, deserved_tolerance, noise, proposed_limit
 from pytest_tfmem.gate.nominate import LEAST_SESSIONS
-from pytest_tfmem.gate.tolerance import is_gated
+from pytest_tfmem.gate.tolerance import PROPOSED, is_gated
 from pytest_tfmem.history.series import SeriesKey, counts, history_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_tfmem.history.recorded import RecordedRun
-
-_PROPOSED = frozenset({"rss_anon", "gpu", "cpu_tensors"})  # gpu_tensors would say the same as gpu a second time
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +77,7 @@ def proposed(calibration: Calibration) -> list[Learned]:
 
 def _learned(key: SeriesKey, values: list[int], exactness: Exactness, limit: Limit | None) -> Learned:
     learned = Learned(key=key, exactness=exactness, values=values, noise=noise(values), limit=limit)
-    wanted = limit is not None or (key.figure in _PROPOSED and max(values) > 0)
+    wanted = limit is not None or (key.figure in PROPOSED and max(values) > 0)
     if len(values) < LEAST_SESSIONS or not wanted or not is_gated(key.figure, exactness, limited=limit is not None):
         return learned
     tolerance = deserved_tolerance(values)

@@ -17,8 +17,12 @@ _REPEATED = Tolerance(bytes=64 << 10)
 _DEVICE = Tolerance(fraction=0.02, bytes=2 * _MIB)
 _HOST = Tolerance(fraction=0.01, bytes=_MIB)
 
-_GATED = frozenset({"rss_anon", "gpu", "gpu_tensors", "cpu_tensors"})
-_OF_THE_PROGRAM = frozenset({"gpu", "gpu_tensors", "cpu_tensors"})
+ALWAYS_GATED = "rss_anon"
+GATED_IF_READ = ("gpu", "gpu_tensors", "cpu_tensors")
+# What a limit is proposed for where nobody has said which: gpu_tensors would say the same as gpu a second time.
+PROPOSED = (ALWAYS_GATED, "gpu", "cpu_tensors")
+_GATED = frozenset({ALWAYS_GATED, *GATED_IF_READ})
+_OF_THE_PROGRAM = frozenset(GATED_IF_READ)
 
 
 def is_gated(figure: str, exactness: Exactness, *, limited: bool) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_tfmem.units import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,17 +35,13 @@ def sentence(judged: Sequence[Judged], *, lacks_base: bool = False) -> str:
     if lacks_base or not judged:
         return f"not decided: {'the base could not be run' if lacks_base else 'nothing was judged'}"
     tests = len({one.nodeid for one in judged})
-    held = f"passed: {_tests(tests)} {'was' if tests == 1 else 'were'} judged"
+    held = f"passed: {count_of(tests, 'test')} {'was' if tests == 1 else 'were'} judged"
     doubtful = len({one.nodeid for one in judged if one.verdict == "suspect" and one.base_bytes is None})
     if doubtful:
-        return f"{held}, but {_tests(doubtful)} that history makes suspect could not be decided"
+        return f"{held}, but {count_of(doubtful, 'test')} that history makes suspect could not be decided"
     return f"{held}, and none needs more than it may"
 
 
 def _counted(judged: Sequence[Judged], verdict: GateVerdict, words: str) -> str:
     tests = {one.nodeid for one in judged if one.verdict == verdict and one.weight in {"fails", "undecided"}}
-    return f"{_tests(len(tests))} {words}" if tests else ""
-
-
-def _tests(count: int) -> str:
-    return "1 test" if count == 1 else f"{count} tests"
+    return f"{count_of(len(tests), 'test')} {words}" if tests else ""

@@ -12,7 +12,7 @@ from pytest_tfmem.budgets.verdict import verdict_on
 from pytest_tfmem.figures import Reading, each, greatest
 from pytest_tfmem.gate.compare import changes
 from pytest_tfmem.gate.decide import Plan, plan
-from pytest_tfmem.gate.tolerance import is_repeatable
+from pytest_tfmem.gate.tolerance import ALWAYS_GATED, GATED_IF_READ, is_repeatable
 from pytest_tfmem.history.series import History
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pytest_tfmem.gating.head import Head
 
 ATTEMPTS_AT_EXACT = 2  # of each side: what repeats to the byte is measured, and measured again
-_ALWAYS_GATED = "rss_anon"
-_GATED_IF_READ = ("gpu", "gpu_tensors", "cpu_tensors")
-
 ATTEMPTS_AT_LIMITS = 2
 
 Place = tuple[str, str, int]  # a test's id, a figure, and which GPU
@@ -124,5 +121,5 @@ def _over(test: Measurement, base_limits: Mapping[str, Limit]) -> Iterator[tuple
 
 def _series_of(test: Measurement) -> int:
     """How many series of a test are decided if all are: its limits', and those that are gated without one."""
-    read = {figure for figure in _GATED_IF_READ if greatest(test.readings.get(figure))}
-    return len({*test.limits, *read, _ALWAYS_GATED})
+    read = {figure for figure in GATED_IF_READ if greatest(test.readings.get(figure))}
+    return len({*test.limits, *read, ALWAYS_GATED})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from itertools import compress
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from pytest_tfmem.wholefile import replace_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,18 +38,7 @@ def write_whole(path: Path, content: bytes) -> None:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_bytes(content)  # what is /dev/stdout or a pipe is to be written to, not to be replaced by a file
         return
-    # In the same directory: only there does os.replace replace at once.
-    temporary = path.with_name(f".tfmem-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    replace_whole(path, content)
 
 
 def _finite_points(timeline: Timeline) -> Timeline:

@@ -141,6 +141,9 @@ class IsolatedTest:
             return self._finish(ended.failure)
         except wire.WireError as error:
             return self._finish(f"the test's process {error}")
+        except Exception:
+            self.close()  # a fault of ours: the process waits for an answer that nobody will give
+            raise
 
     def close(self) -> None:
         """End the process and all it started; may be called again."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.report.judged import STANDINGS, judge_limits
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ def worst_standing(measurements: Sequence[Measurement]) -> Standing | None:
 def _limits(judged: Sequence[Judged]) -> str:
     counts = Counter(limit.standing for limit in judged)
     measured = len(judged) - counts["not measured"]
-    head = f"measured {measured} of {_count(len(judged), 'limit')}"
+    head = f"measured {measured} of {count_of(len(judged), 'limit')}"
     counted = [_standing(standing, counts[standing], judged) for standing in STANDINGS if standing != "ok"]
     return f"{head}; {', '.join(filter(None, counted)) or 'none over'}"
 
@@ -54,7 +55,7 @@ def _standing(standing: Standing, count: int, judged: Sequence[Judged]) -> str:
 
 
 def _tests(measured: int) -> str:
-    return f"measured {_count(measured, 'test')}, no limits set"
+    return f"measured {count_of(measured, 'test')}, no limits set"
 
 
 def _unmeasured(reasons: Sequence[str], judged: Sequence[Judged]) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _unmeasured(reasons: Sequence[str], judged: Sequence[Judged]) -> Iterator[st
         return
     known = {limit.reason for limit in judged}
     why = "" if known.issuperset(reasons) else f" ({_reasons(reasons)})"
-    yield f"{_count(len(reasons), 'test')} ran unmeasured{why}"
+    yield f"{count_of(len(reasons), 'test')} ran unmeasured{why}"
 
 
 def _reasons(reasons: Iterable[str]) -> str:
@@ -73,7 +74,3 @@ def _reasons(reasons: Iterable[str]) -> str:
     rest = sum(count for _, count in counts[_MOST_REASONS:])
     others = [f"{rest} for other reasons"] if rest else []
     return ", ".join([*(f"{count} {reason}" for reason, count in shown), *others])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,6 +11,7 @@ from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.layout import Line, plain, shorten_middle, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
 from pytest_tfmem.report.sizes import format_growths, format_pairs, format_percent
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +60,7 @@ def closing_line(comparison: Comparison) -> str:
     """How many series were compared, and how they stand: of those that are not judged, that they are not."""
     tests = len({pair.nodeid for pair in comparison.pairs})
     counts = [f"{len(found)} {word}" for word, found in _counted(comparison) if found]
-    said = f"compared {len(comparison.pairs)} readings of {_tests(tests)}"
+    said = f"compared {len(comparison.pairs)} readings of {count_of(tests, 'test')}"
     return f"{said}: {', '.join(counts)}" if counts else "nothing could be compared"
 
 
@@ -85,9 +86,11 @@ def _table(pairs: Sequence[Pair], width: int) -> list[Line]:
 
 def _cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
     medians = [(pair.a.median_bytes, pair.b.median_bytes) for pair in pairs]
+    several = {pair.figure for pair in pairs if pair.gpu}
+    names = (f"{pair.figure} (GPU:{pair.gpu})" if pair.figure in several else pair.figure for pair in pairs)
     return [
-        (_figure(pair, pairs), *size, format_percent(*both), growth)
-        for pair, both, size, growth in zip(pairs, medians, format_pairs(medians), format_growths(medians), strict=True)
+        (name, *size, format_percent(*both), growth)
+        for name, both, size, growth in zip(names, medians, format_pairs(medians), format_growths(medians), strict=True)
     ]
 
 
@@ -100,24 +103,18 @@ def _sessions(pair: Pair) -> str:
     return f"{len(pair.a.bytes)} and {len(pair.b.bytes)}"
 
 
-def _figure(pair: Pair, pairs: Iterable[Pair]) -> str:
-    """The figure, and which GPU where that figure has several."""
-    several = any(other.gpu for other in pairs if other.figure == pair.figure)
-    return f"{pair.figure} (GPU:{pair.gpu})" if several else pair.figure
-
-
 def _without_rows(comparison: Comparison, *, width: int, most: int | None) -> Iterator[Line]:
     by_difference = sorted(comparison.incomparable, key=lambda one: one.differences)
     for differences, group in groupby(by_difference, key=lambda one: one.differences):
         names = list(dict.fromkeys(one.nodeid for one in group))
-        title = f"incomparable, for the conditions differ ({', '.join(differences)}): {_tests(len(names))}"
+        title = f"incomparable, for the conditions differ ({', '.join(differences)}): {count_of(len(names), 'test')}"
         yield from _listed(title, names, width, most, {"yellow": True})
     for said, missing in groupby(sorted(comparison.missing, key=_said), key=_said):
         names = [one.nodeid for one in missing]
-        yield from _listed(f"{said}: {_tests(len(names))}", names, width, most, {"yellow": True})
+        yield from _listed(f"{said}: {count_of(len(names), 'test')}", names, width, most, {"yellow": True})
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
-            yield from _listed(f"only in {side}: {_tests(len(names))}", names, width, most, {})
+            yield from _listed(f"only in {side}: {count_of(len(names), 'test')}", names, width, most, {})
 
 
 def _said(missing: Missing) -> str:
@@ -150,7 +147,3 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, markup: dict[str, bool] | None = None) -> list[Line]:
     return [Line(part, markup or {}) for part in wrap(plain(text), width)]
-
-
-def _tests(count: int) -> str:
-    return f"{count} test" if count == 1 else f"{count} tests"

@@ -11,7 +11,7 @@ from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.layout import Line, plain, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
 from pytest_tfmem.report.sizes import format_pairs, format_percent
-from pytest_tfmem.units import format_size
+from pytest_tfmem.units import count_of, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -169,8 +169,8 @@ def _warnings(warnings: Iterable[str], width: int) -> Iterator[Line]:
 
 
 def _method(result: GateResult) -> str:
-    decided = "none had to be decided" if not result.decided else f"{_count(result.decided, 'test')} decided"
-    took = f"{_count(result.tests, 'test')} measured, {decided}, {_count(result.sessions, 'session')} run"
+    decided = "none had to be decided" if not result.decided else f"{count_of(result.decided, 'test')} decided"
+    took = f"{count_of(result.tests, 'test')} measured, {decided}, {count_of(result.sessions, 'session')} run"
     return f"{took}; {_bound(result.plan)}" if result.plan else took
 
 
@@ -186,7 +186,3 @@ def _bound(plan: Plan) -> str:
 
 def _plain(text: str, width: int) -> Iterator[Line]:
     return map(Line, wrap(text, width))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,6 +13,7 @@ from pytest_tfmem.report.commands import command_lines, nameable
 from pytest_tfmem.report.layout import GAP, Line, plain, shorten_end, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
 from pytest_tfmem.report.sizes import format_growths, format_pairs, format_percent
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,7 +134,7 @@ def _since(baseline: Baseline | None) -> str:
     if baseline is None:
         return ""
     commit = f" ({plain(shortened(baseline.since_commit))})" if baseline.since_commit else ""
-    return f"steady since {baseline.since:%Y-%m-%d}{commit}, {_count(len(baseline.values), 'run')}"
+    return f"steady since {baseline.since:%Y-%m-%d}{commit}, {count_of(len(baseline.values), 'run')}"
 
 
 def _left_out(standing: Standing, changes: Sequence[Change], width: int) -> Iterator[Line]:
@@ -173,13 +174,9 @@ def _counted(held: HeldAgainst, width: int) -> Iterator[Line]:
         yield from _wrapped("there is no earlier run to hold this one against", width)
         return
     counts = Counter(change.standing for change in held.changes)
-    text = f"held against {_count(held.runs, 'earlier run')}: {counts['steady']} series steady, {counts['new']} new"
+    text = f"held against {count_of(held.runs, 'earlier run')}: {counts['steady']} series steady, {counts['new']} new"
     yield from _wrapped(text, width)
 
 
 def _wrapped(text: str, width: int) -> Iterator[Line]:
     return map(Line, wrap(text, width))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

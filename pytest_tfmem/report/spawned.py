@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.report.layout import Line, plain, wrap
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,14 +20,12 @@ def spawned_lines(measurements: Sequence[Measurement], *, width: int) -> Iterato
     """`spawned, not forked: tests/test_x.py made tensors when imported: 6 threads (3 tests)`, once for each reason."""
     reasons = Counter(test.why_spawned for test in measurements if test.why_spawned).most_common()
     for reason, count in reasons[:_MOST]:
-        yield from _lines(f"spawned, not forked: {reason} ({_tests(count)})", width)
+        yield from _lines(f"spawned, not forked: {reason} ({count_of(count, 'test')})", width)
     if rest := sum(count for _, count in reasons[_MOST:]):
-        yield from _lines(f"spawned, not forked, for other reasons: {_tests(rest)} (see the run document)", width)
+        yield from _lines(
+            f"spawned, not forked, for other reasons: {count_of(rest, 'test')} (see the run document)", width
+        )
 
 
 def _lines(text: str, width: int) -> Iterator[Line]:
     yield from (Line(line) for line in wrap(plain(text), width))
-
-
-def _tests(count: int) -> str:
-    return "1 test" if count == 1 else f"{count} tests"

@@ -9,6 +9,7 @@ from pytest_tfmem.figures import GPU_FIGURES
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.layout import GAP, Line, align, plain, shorten_end, shorten_middle, wrap
 from pytest_tfmem.report.sizes import format_growths, format_pairs, format_percent
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,11 +43,11 @@ def step_lines(found: Sequence[Step], *, series: int, runs: int, others: int, wi
 
 
 def _closing(found: Sequence[Step], *, series: int, runs: int, others: int) -> str:
-    passed_over = f"; {_count(others, 'run')} of other branches or changed work trees left out" if others else ""
-    said = f"looked at {series} series of {_count(runs, 'run')}{passed_over}"
+    passed_over = f"; {count_of(others, 'run')} of other branches or changed work trees left out" if others else ""
+    said = f"looked at {series} series of {count_of(runs, 'run')}{passed_over}"
     if not found:
         return f"{said}: no step"
-    return f"{said}: {_count(len(found), 'step')} in {len({step.key for step in found})} of them"
+    return f"{said}: {count_of(len(found), 'step')} in {len({step.key for step in found})} of them"
 
 
 def _markup(step: Step) -> dict[str, bool]:
@@ -99,8 +100,4 @@ def _said(step: Step) -> Iterator[str]:
 
 
 def _title(count: int, *, back: bool) -> str:
-    return f"{_count(count, 'commit')} {'taken back' if back else 'in between'}:"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{count_of(count, 'commit')} {'taken back' if back else 'in between'}:"

@@ -81,7 +81,6 @@ class Keeper:
             terminalreporter.write_line(line.text, **line.markup)
 
     def _planner(self, session: pytest.Session) -> Planner:
-        from pytest_tfmem.isolate.identity import ungrouped  # noqa: PLC0415
         from pytest_tfmem.upkeep.needs import Needs  # noqa: PLC0415
         from pytest_tfmem.upkeep.plan import Planner  # noqa: PLC0415
 
@@ -96,7 +95,6 @@ class Keeper:
             profiles=_profiles(file),
             suite=self._collecting.suite(self._session.settings, session),
             today=dt.datetime.now(tz=dt.UTC).date(),
-            name_of=ungrouped if self._collecting.is_grouped else str,
         )
 
     def _file(self) -> BudgetsFile | None:

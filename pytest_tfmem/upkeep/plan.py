@@ -13,19 +13,17 @@ from pytest_tfmem.budgets.pattern import compile_pattern
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.figures import greatest
 from pytest_tfmem.gate.nominate import LEAST_SESSIONS
+from pytest_tfmem.gate.tolerance import PROPOSED
 from pytest_tfmem.upkeep.placed import Places
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pytest_tfmem.figures import Limit, Measurement
     from pytest_tfmem.upkeep.needs import Need, Needs
     from pytest_tfmem.upkeep.placed import Place
 
-# What is limited where nobody has said what is to be: what a program asks for itself. gpu_tensors would say the same
-# as gpu a second time.
-CREATED = ("rss_anon", "gpu", "cpu_tensors")
 _TOO_MUCH_TENTHS = 11
 
 
@@ -57,8 +55,7 @@ class Plan(msgspec.Struct, kw_only=True):
 class Planner:
     """Plans changes of a budgets file, if there is one.
 
-    `measurements` are those of the run, on a machine where these `profiles` are active. `name_of` gives the id that
-    an entry is to have for a test, where that is not the test's id in the run.
+    `measurements` are those of the run, on a machine where these `profiles` are active.
     """
 
     def __init__(
@@ -70,7 +67,6 @@ class Planner:
         profiles: frozenset[str],
         suite: Suite,
         today: dt.date,
-        name_of: Callable[[str], str] = str,
     ) -> None:
         self._file = file or BudgetsFile(shown="")
         self._measurements = measurements
@@ -78,7 +74,6 @@ class Planner:
         self._places = Places(self._file, profiles)
         self._suite = suite
         self._today = today
-        self._name_of = name_of
         self._plan = Plan()
 
     def plan(self, words: Collection[str]) -> Plan:
@@ -136,30 +131,29 @@ class Planner:
 
     def _may_hold_for_others(self, place: Place, nodeids: Sequence[str]) -> bool:
         """Whether the limit is, or may be, one of tests of which this run does not say what they need."""
-        if len(nodeids) == 1 and self._places.names_one_test(place, self._name_of(nodeids[0])):
+        if len(nodeids) == 1 and self._places.names_one_test(place, nodeids[0]):
             return False
         if place.entry is None:  # defaults hold for tests that are measured anyway
             return bool(self._suite.part_of or self._suite.unseen)
         beginning = self._file.entries[place.entry].pattern.prefix
         if self._suite.part_of or any(_may_overlap(beginning, part) for part in self._suite.unseen):
             return True
-        return bool(set(self._places.covered(place, self._suite.nodeids)) - set(map(self._name_of, nodeids)))
+        return bool(set(self._places.covered(place, self._suite.nodeids)) - set(nodeids))
 
     def _create(self) -> None:
         for test in self._measurements:
             needs = [
                 need
-                for figure in CREATED
+                for figure in PROPOSED
                 if figure not in test.limits and (need := self._needs.of(test, figure)) and _is_used(test, figure, need)
             ]
             if not needs:
                 continue
-            nodeid = self._name_of(test.nodeid)
-            if _can_be_named(nodeid):
-                for edit in self._places.new_entry(nodeid, {need.figure: need.size for need in needs}):
+            if _can_be_named(test.nodeid):
+                for edit in self._places.new_entry(test.nodeid, {need.figure: need.size for need in needs}):
                     self._plan.add("create", edit)
             else:
-                self._plan.remarks.append(f"not created: no pattern covers {nodeid}")
+                self._plan.remarks.append(f"not created: no pattern covers {test.nodeid}")
 
     def _prune(self) -> None:
         if self._suite.part_of:

@@ -72,6 +72,7 @@ def test_where_tests_are_grouped_their_ids_are_those_that_they_have_elsewhere(pr
     project.run()
     grouped, alone = runs(project)
     assert grouped.run.collected == alone.run.collected
+    assert [test.nodeid for test in grouped.tests] == [test.nodeid for test in alone.tests] == ["test_it.py::test_it"]
 
 
 def test_of_a_test_that_is_run_again_every_attempt_is_written_and_the_last_is_read(project):

@@ -248,9 +248,31 @@ def test_a_baseline_without_a_run_is_told_of(repository, tmp_path):
 def test_that_no_test_can_fail_by_its_history_for_want_of_one_is_told(repository):
     told = "--tfmem-fail-on=regression: there is no earlier run, so no test can fail by it"
     assert told not in repository.run("--tfmem-fail-on=regression").lines
+    repository.write("test_b.py", "import pytest\n\n@pytest.mark.memory_budget\ndef test_b(): assert 0")
+    assert told not in repository.run("--tfmem-fail-on=regression", "test_b.py").lines
+    repository.path.joinpath("test_b.py").unlink()
     assert told in repository.run("--tfmem-fail-on=regression", "--tfmem-baseline=off").lines
     shutil.rmtree(repository.path / ".tfmem")
     assert told in repository.run("--tfmem-fail-on=regression").lines
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_fault_of_ours_while_a_test_is_judged_is_shown_and_keeps_nobody_waiting(repository, method):
+    repository.write(
+        "conftest.py",
+        """
+        from pytest_tfmem.comparison import Comparison
+
+        def judge(*arguments):
+            raise RuntimeError("a fault of ours")
+
+        Comparison.judge = judge
+        """,
+    )
+    ran = repository.run("--tfmem-fail-on=regression", f"--tfmem-start-method={method}", "--tfmem-timeout=30")
+    assert ran.status == 1
+    assert ran.whole.count("RuntimeError: a fault of ours") >= 2
+    assert "the test was still" not in ran.whole
 
 
 def test_host_memory_that_has_grown_fails_no_test(repository):

@@ -16,7 +16,6 @@ from pytest_tfmem.history.environment import Environment
 from pytest_tfmem.history.recorded import RecordedRun
 from pytest_tfmem.history.rundocument import Run
 from pytest_tfmem.history.series import history_of
-from pytest_tfmem.isolate.identity import ungrouped
 from pytest_tfmem.units import parse_size
 from pytest_tfmem.upkeep.needs import Needs
 from pytest_tfmem.upkeep.plan import Planner, Suite
@@ -90,16 +89,15 @@ class Project:
             self.earlier.append(RecordedRun(run=run, environment=environment, tests=[test]))
         return self
 
-    def plan(self, *words, suite=None, name_of=str):
+    def plan(self, *words, suite=None):
         tolerance = self.file.defaults.tolerance if self.file else None
         planner = Planner(
             self.file,
             self.tests,
             needs=Needs(HERE, history_of(self.earlier), tolerance),
             profiles=self.profiles,
-            suite=suite or Suite(nodeids=[name_of(test.nodeid) for test in self.tests]),
+            suite=suite or Suite(nodeids=[test.nodeid for test in self.tests]),
             today=TODAY,
-            name_of=name_of,
         )
         return planner.plan(words)
 
@@ -301,12 +299,6 @@ def test_no_entry_is_made_for_a_test_that_failed_or_has_a_limit() -> None:
     project = Project(ONE % 200).ran("test_a.py::test_x", 100).ran("test_a.py::test_y", 100, outcome="failed")
     project.ran("test_a.py::test_z", 100, marker={"rss_anon": 200})
     assert project.plan("create").all == []
-
-
-def test_the_group_of_a_test_is_no_part_of_its_id() -> None:
-    project = Project().ran("test_a.py::test_x@gpu", 100)
-    (entry,) = project.plan("create", name_of=ungrouped).all
-    assert entry.test == "test_a.py::test_x"
 
 
 # --- prune ---------------------------------------------------------------------------------------------------------
