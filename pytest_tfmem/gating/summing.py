@@ -39,7 +39,17 @@ def sentence(judged: Sequence[Judged], *, lacks_base: bool = False) -> str:
     doubtful = len({one.nodeid for one in judged if one.verdict == "suspect" and one.base_bytes is None})
     if doubtful:
         return f"{held}, but {count_of(doubtful, 'test')} that history makes suspect could not be decided"
+    alone = _only_incomparable(judged)
+    if alone:
+        those = "all" if alone == tests else str(alone)
+        return f"{held}, {those} by limits alone, for earlier runs were made under other conditions"
     return f"{held}, and none needs more than it may"
+
+
+def _only_incomparable(judged: Sequence[Judged]) -> int:
+    """Of how many tests nothing is known but that they ran under other conditions than before."""
+    told = {one.nodeid for one in judged if one.verdict != "incomparable"}
+    return len({one.nodeid for one in judged} - told)
 
 
 def _counted(judged: Sequence[Judged], verdict: GateVerdict, words: str) -> str:
