@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.history.environment import SETTINGS
+from pytest_tfmem.isolate.runtime import VISIBLE, hides_gpus
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ Conditions = dict[str, str]
 
 _LABELS = {"tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow (CPU build)", "keras": "Keras", "numpy": "NumPy"}
 _OURSELVES = "pytest-tfmem"  # a reading is to depend on what is measured, not on who measures
-
-
 _PLUGINS = "pytest plugins"
 
 
@@ -46,6 +45,7 @@ def conditions(environment: Environment, measurement: Measurement) -> Conditions
         "transparent huge pages": environment.transparent_huge_pages,
         "TF_ENABLE_ONEDNN_OPTS": environment.onednn,
         **environment.settings,
+        VISIBLE: _visible(environment),
         "start method": measurement.start_method,
         "allocator": measurement.allocator,
         **measurement.runtime,
@@ -93,6 +93,20 @@ def _difference(name: str, before: str | None, now: str | None) -> str:
     old, new = (set((plugins or "").split(", ")) - {""} for plugins in (before, now))
     changed = [*(f"+{plugin}" for plugin in sorted(new - old)), *(f"-{plugin}" for plugin in sorted(old - new))]
     return f"{name} {', '.join(changed)}"
+
+
+def _visible(environment: Environment) -> str | None:
+    """CUDA_VISIBLE_DEVICES: of equal cards only how many, for which of them it was says nothing of a reading.
+
+    As it was given where the cards are not all of one model, or where it names something else.
+    """
+    value, cards = environment.settings.get(VISIBLE), environment.gpus
+    if hides_gpus(value):
+        return "none"
+    places = set(map(str, range(len(cards))))
+    named = [one.strip() for one in (value or "").split(",")]
+    is_plain = all(one in places or one.startswith("GPU-") for one in named)
+    return f"{len(named)} of {len(cards)}" if is_plain and len(set(cards)) == 1 else value
 
 
 def _number(value: int | None) -> str | None:

@@ -79,11 +79,11 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What readings depend on. What could not be told is None or missing, never guessed.
 
-    `gpus`: the GPUs' names in the order of the visible devices; `gpu_driver` its version. `packages`: versions by
-    distribution. `cores`: logical cores of the machine; `cores_allowed`: those this process may run on.
-    `transparent_huge_pages`: the kernel's mode, "always", "madvise" or "never". `onednn`: TF_ENABLE_ONEDNN_OPTS as it
-    is set, None if TensorFlow's default holds. `settings`: the variables of `SETTINGS` that are set. `plugins`: those
-    of pytest, which are loaded in every test's process; "coverage" among them where that is measured.
+    `gpus`: the names of all GPUs of the machine, visible or not, in the driver's order; `gpu_driver` its version.
+    `packages`: versions by distribution. `cores`: logical cores of the machine; `cores_allowed`: those this process may
+    run on. `transparent_huge_pages`: the kernel's mode, "always", "madvise" or "never". `onednn`: TF_ENABLE_ONEDNN_OPTS
+    as it is set, None if TensorFlow's default holds. `settings`: the variables of `SETTINGS` that are set. `plugins`:
+    those of pytest, which are loaded in every test's process; "coverage" among them where that is measured.
     """
 
     python: str

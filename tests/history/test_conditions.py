@@ -92,6 +92,35 @@ def test_how_a_test_is_run_belongs_to_its_conditions(fields, said):
     assert differences(NOW, other) == [said]
 
 
+def _visible(value, gpus):
+    environment = msgspec.structs.replace(ENVIRONMENT, settings={"CUDA_VISIBLE_DEVICES": value}, gpus=gpus)
+    return conditions(environment, MEASUREMENT).get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0", "1 of 4"),
+        ("3", "1 of 4"),
+        ("1, 0", "2 of 4"),
+        ("GPU-8c1f,GPU-11aa", "2 of 4"),
+        ("4", "4"),  # there is none: nothing is visible
+        ("0,-1,1", "0,-1,1"),
+        ("-1", "none"),
+        ("MIG-8c1f", "MIG-8c1f"),
+        ("NoDevFiles", "NoDevFiles"),
+        ("", "none"),  # not as if it were unset
+    ],
+)
+def test_of_equal_cards_it_counts_how_many_are_visible_and_not_which(value, expected):
+    assert _visible(value, ["NVIDIA H200"] * 4) == expected
+
+
+def test_which_card_is_visible_counts_where_they_differ():
+    assert _visible("0", ["NVIDIA H200", "NVIDIA T4"]) == "0"
+    assert _visible("0", []) == "0"
+
+
 def test_what_a_marker_asks_for_is_told_in_its_own_words():
     runtime = Runtime(
         allocator="growth",
