@@ -50,11 +50,11 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         return now_bytes > usual + max(floor_bytes, self.upward)
 
     def is_undercut(self, now_bytes: int, floor_bytes: int) -> bool:
-        """The mirror of `is_exceeded`."""
+        """Whether a reading has improved: by the floor below the least that any session would have read."""
         if not self.is_young:
             return improved(now_bytes, self.values, floor_bytes)
         usual = min(median(self.values), median(self.others or self.values))
-        return now_bytes < usual - max(floor_bytes, self.downward)
+        return now_bytes < usual - self.downward - floor_bytes
 
 
 def _lately(values: Sequence[int], floor_bytes: int) -> int:

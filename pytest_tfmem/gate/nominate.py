@@ -34,8 +34,9 @@ def nominated(now_bytes: int, values: Sequence[int], floor_bytes: int) -> bool:
 
 
 def improved(now_bytes: int, values: Sequence[int], floor_bytes: int) -> bool:
-    """The mirror of `nominated`: below all of `values` but `rank` of them, and below their median by the floor."""
-    if len(values) < LEAST_SESSIONS:
-        return False
-    lowest = sorted(values)[rank(len(values))]
-    return now_bytes < min(lowest, median(values) - floor_bytes)
+    """Whether a reading is below the least of `values` by more than the floor.
+
+    No mirror of `nominated`, after which the second stage decides: of what has improved nothing is run again. And as
+    what disturbs a peak makes it higher, it is the least that is nearest to what the code needed.
+    """
+    return len(values) >= LEAST_SESSIONS and now_bytes < min(values) - floor_bytes
