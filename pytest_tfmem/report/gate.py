@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.figures import GPU_FIGURES
+from pytest_tfmem.gate.nominate import LEAST_SESSIONS
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.layout import Line, plain, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
@@ -126,7 +127,7 @@ def _remarks(one: Judged) -> Iterator[str]:
     if one.verdict == "over" and one.limit and not one.base_limit:
         yield one.limit.where
     if one.verdict == "improved" and one.limit:
-        yield "its limit can be trimmed: pytest --tfmem-update=trim"
+        yield f"after {LEAST_SESSIONS} such runs --tfmem-update=trim may lower it in the budgets file"
     yield from one.notes
     if one.verdict in {"regressed", "suspect"} and one.since:
         commit = f" ({shortened(one.since_commit)})" if one.since_commit else ""

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.figures import GPU_FIGURES
+from pytest_tfmem.gate.nominate import LEAST_SESSIONS
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.commands import command_lines, nameable
 from pytest_tfmem.report.layout import GAP, Line, plain, shorten_end, wrap
@@ -154,7 +155,8 @@ def _advice(by_standing: dict[Standing, list[Change]], held: HeldAgainst, width:
         command = ["tfmem", "gate", "--base", held.base or "BASE", *of]
         yield from map(Line, command_lines(command, width=width))
     if by_standing["improved"] and held.trims:
-        yield from _wrapped("limits are lowered to what has improved by:", width)
+        text = f"after {LEAST_SESSIONS} runs at the new level, limits in the budgets file may be lowered by:"
+        yield from _wrapped(text, width)
         yield from map(Line, command_lines(["pytest", "--tfmem-update=trim"], width=width))
 
 

@@ -67,6 +67,12 @@ def test_of_what_fails_every_row_is_shown():
     assert all(f"t.py::t{number} " in text for number in range(30))
 
 
+def test_a_limit_that_could_be_lower_is_promised_no_more_than_trim_does():
+    lines = _text(_result(_judged(verdict="improved", weight="fine")), 80).splitlines()
+    assert "after 5 such runs --tfmem-update=trim may lower it in the budgets file" in map(str.strip, lines)
+    assert "trim" not in _text(_result(_judged(verdict="improved", weight="fine", limit=None)))
+
+
 def test_raises_renames_what_is_gone_new_or_stale_and_warnings_are_told():
     raised = Raise(test="t/**", figure="rss", before="1 GiB", after="2 GiB", where="b.yaml:5", where_before="b.yaml:4")
     result = _result(

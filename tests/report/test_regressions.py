@@ -78,7 +78,7 @@ def test_in_80_columns_each_id_has_a_line(something_of_everything):
                    steady since 2026-03-02 (abc1234de), 41 runs
         suspects are decided by running both revisions in turn:
           tfmem gate --base origin/main --all 'tests/test_train.py::test_step[a b]'
-        limits are lowered to what has improved by:
+        after 5 runs at the new level, limits in the budgets file may be lowered by:
           pytest --tfmem-update=trim
         12 series not compared: TensorFlow 2.20.0 -> 2.21.0""")
 
