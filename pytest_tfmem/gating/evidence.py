@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median_low
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.budgets.raises import stricter
 from pytest_tfmem.figures import DEVICE_FIGURES, GPU_FIGURES, NotMeasured, Reading, each
+from pytest_tfmem.gate.median import median
 from pytest_tfmem.gate.result import Judged, Tried
 from pytest_tfmem.gate.tolerance import is_gated, tolerance_for
 from pytest_tfmem.gate.verdicts import Evidence, passed
@@ -88,11 +89,11 @@ class Court:
             floor_bytes=change.floor_bytes if change else 0,
             since=change.baseline.since if change and change.baseline else None,
             since_commit=change.baseline.since_commit if change and change.baseline else None,
-            base_bytes=median_low(known.base) if known.base else None,
-            head_bytes=median_low(known.head) if known.head else None,
+            base_bytes=median(known.base) if known.base else None,
+            head_bytes=median(known.head) if known.head else None,
             limit=known.limit,
             base_limit=known.base_limit,
-            attempts=[_tried(done, figure, gpu) for done in self.tries if done.nodeid == nodeid],
+            attempts=[_tried(done, figure, gpu) for done in self._by_test.get(nodeid, ())],
             renamed_from=self.old_ids.get(nodeid, ""),
         )
 
@@ -137,7 +138,14 @@ class Court:
         return self.base_ids is not None and self.old_ids.get(nodeid, nodeid) in self.base_ids
 
     def _of(self, nodeid: str, side: Side) -> Iterator[Try]:
-        return (done for done in self.tries if done.nodeid == nodeid and done.side == side)
+        return (done for done in self._by_test.get(nodeid, ()) if done.side == side)
+
+    @cached_property
+    def _by_test(self) -> dict[str, list[Try]]:
+        found: dict[str, list[Try]] = {}
+        for done in self.tries:
+            found.setdefault(done.nodeid, []).append(done)
+        return found
 
     def _values(self, place: Place, side: Side) -> list[int]:
         nodeid, figure, gpu = place
@@ -158,7 +166,7 @@ class Court:
             return own.not_measured
         if self._failed(test):
             return self._failed(test)
-        tries = [done for done in self.tries if done.nodeid == nodeid and _value(done, figure, gpu) is None]
+        tries = [done for done in self._by_test.get(nodeid, ()) if _value(done, figure, gpu) is None]
         return f"{tries[0].side}: {tries[0].said}" if tries and tries[0].said else ""
 
     def _failed(self, test: Measurement) -> str:

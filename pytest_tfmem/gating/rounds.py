@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from pytest_tfmem.history.conditions import conditions
 from pytest_tfmem.history.series import counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_tfmem.attempts.revision import Revision
     from pytest_tfmem.figures import Measurement
@@ -59,6 +60,7 @@ class Rounds:
         self.why_no_base = ""
         self.tries: list[Try] = []
         self.sessions = 0
+        self._given: Counter[tuple[Side, str]] = Counter()  # how many values, of every test
 
     def run(self) -> None:
         """As many rounds as are needed; then up to as many again for tests that lack values, if they ever gave one."""
@@ -72,10 +74,7 @@ class Rounds:
                 self._attempt(side, lacking[side], self.sessions + sum(map(bool, lacking.values())))
 
     def _may_still(self, side: Side, one: Chosen) -> bool:
-        return 0 < sum(1 for _ in self._values(side, one)) < one.needed
-
-    def _values(self, side: Side, one: Chosen) -> Iterator[Try]:
-        return (done for done in self.tries if done.side == side and done.nodeid == one.nodeid and done.gave_values)
+        return 0 < self._given[side, one.nodeid] < one.needed
 
     def _attempt(self, side: Side, chosen: Sequence[Chosen], total: int) -> None:
         ids = {found: one.nodeid for one in chosen if (found := one.id_on(side)) is not None}
@@ -104,9 +103,9 @@ class Rounds:
             test = found.get(own_id)
             on = conditions(done.run.environment, test) if done.run and test else {}
             said = _why_none(test, done.said)
-            self.tries.append(
-                Try(side=side, number=self.sessions, nodeid=nodeid, measurement=test, conditions=on, said=said)
-            )
+            one = Try(side=side, number=self.sessions, nodeid=nodeid, measurement=test, conditions=on, said=said)
+            self.tries.append(one)
+            self._given[side, nodeid] += one.gave_values
 
 
 def _in_turn(number: int) -> tuple[Side, ...]:

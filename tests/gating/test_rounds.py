@@ -75,6 +75,13 @@ def test_a_test_that_never_passes_is_not_run_for_ever():
     assert len(log) == 9
 
 
+def test_attempts_are_counted_and_not_looked_through_for_every_test(monkeypatch):
+    asked = []
+    monkeypatch.setattr("pytest_tfmem.gating.rounds.counts", lambda test: asked.append(test.nodeid) or True)
+    _ran(*[_chosen(f"t::{number}", needed=4) for number in range(5)])
+    assert len(asked) <= 2 * 5 * 8  # of 8 attempts at each of 5: whether it gave a value, and if not, why
+
+
 def test_what_is_decided_is_told():
     said = []
     _ran(_chosen(needed=1), said=said)

@@ -18,23 +18,23 @@ from pytest_tfmem.history.series import history_of
 from tests.made import made_run, made_test
 
 _MIB = 1 << 20
-_FACTS = Facts(
+FACTS = Facts(
     rootdir="/r", inifile=None, arguments=[], nodeids=[], deselected=0, budgets=None, history="", gpu_off=False
 )
 _FILE = BudgetsFile(shown="budgets.yaml")
-_ALLOWED = Allowed(base=_FILE, head=_FILE, profiles=frozenset(), base_commit="b" * 40, today=dt.date(2026, 11, 21))
+ALLOWED = Allowed(base=_FILE, head=_FILE, profiles=frozenset(), base_commit="b" * 40, today=dt.date(2026, 11, 21))
 
 
 def _suspects(tests, before, *, sessions=20, decide_all=False, attempts=None, old_ids=None):
     head = Head(
         tests={test.nodeid: test for test in tests},
         series=history_of([made_run(99, *tests)]),
-        facts=_FACTS,
+        facts=FACTS,
         gpu_names=[],
         chosen_by_user=False,
     )
     history = history_of([made_run(number, *before) for number in range(sessions)])
-    return nominate(head, history, _ALLOWED, old_ids or {}, decide_all=decide_all, attempts=attempts)
+    return nominate(head, history, ALLOWED, old_ids or {}, decide_all=decide_all, attempts=attempts)
 
 
 def test_what_is_up_is_decided_and_all_series_count_in_the_bound():
