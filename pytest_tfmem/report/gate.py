@@ -33,6 +33,7 @@ _SHOWN: tuple[GateVerdict, ...] = (
 )
 _MOST_HARMLESS = 10  # rows of a verdict that fails nothing
 _MOST_NAMES = 5
+_FEWEST_OF_MACHINE = 10  # series: of fewer, half may be up for reasons of their own
 _NARROWEST = 40
 _COLUMNS = ("figure", "before", "now", "change", "limit")
 _SIDES = "<>>>>"
@@ -49,7 +50,7 @@ def gate_lines(result: GateResult, *, width: int) -> list[Line]:
     width = max(width, _NARROWEST)
     blocks = [
         [*_verdict(result, width)],
-        [*_table(result.judged, width)],
+        [*_table(result.judged, width), *_of_machine(result.judged, width)],
         [*_raised(result.raised, width)],
         [*_changed_tests(result, width)],
         [*_warnings(result.warnings, width)],
@@ -85,6 +86,20 @@ def _table(judged: Sequence[Judged], width: int) -> Iterator[Line]:
     for verdict, found in shown.items():
         if len(found) > len(kept[verdict]):
             yield from _plain(f"and {len(found) - len(kept[verdict])} more {verdict}", width)
+
+
+def _of_machine(judged: Sequence[Judged], width: int) -> Iterator[Line]:
+    """What many rows say together: half of the series are up, by what attempts of the base read as well."""
+    known = [one for one in judged if one.before_bytes is not None]
+    cleared = [one for one in known if one.verdict == "suspect" and _is_up_in_base(one)]
+    if len(known) >= _FEWEST_OF_MACHINE and 2 * len(cleared) >= len(known):
+        yield from _plain("readings are up throughout, in the base too: the machine, not the change", width)
+
+
+def _is_up_in_base(one: Judged) -> bool:
+    if one.base_bytes is None or one.before_bytes is None:
+        return False
+    return one.base_bytes > one.before_bytes + one.floor_bytes
 
 
 def _matters(found: Sequence[Judged]) -> bool:

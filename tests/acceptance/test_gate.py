@@ -99,6 +99,7 @@ def test_a_machine_that_reads_higher_throughout_makes_suspects_and_nothing_red(r
     assert decided.status == 0
     assert set(decided.verdicts().values()) == {"suspect"}
     assert "up against history, not against the base" in decided.text
+    assert "readings are up throughout, in the base too: the machine, not the change" in decided.text.splitlines()
 
 
 def test_what_a_change_allows_itself_is_judged_by_the_bases_limits_and_listed(repository):

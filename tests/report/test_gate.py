@@ -67,6 +67,22 @@ def test_of_what_fails_every_row_is_shown():
     assert all(f"t.py::t{number} " in text for number in range(30))
 
 
+def _up(number, base=77 * _MIB):
+    return _judged(f"t.py::t{number}", "suspect", "warns", base_bytes=base, head_bytes=77 * _MIB, floor_bytes=_MIB)
+
+
+def test_a_machine_that_reads_higher_throughout_is_named_as_the_reason():
+    said = "readings are up throughout, in the base too: the machine, not the change"
+    steady = [_judged(f"t.py::steady{number}", "ok", "fine") for number in range(5)]
+    fives = [_up(number) for number in range(5)]
+    assert said in _text(_result(*fives, *steady), 80).splitlines()
+    assert said not in _text(_result(*fives, *steady, _judged("t.py::more", "ok", "fine")))
+    assert said not in _text(_result(*fives, *steady[:4])), "nine series are too few"
+    low = [_up(number, base=75 * _MIB) for number in range(5)]
+    assert said not in _text(_result(*low, *steady)), "the base does not read higher"
+    assert said not in _text(_result(*[_up(number, base=None) for number in range(5)], *steady))
+
+
 def test_a_limit_that_could_be_lower_is_promised_no_more_than_trim_does():
     lines = _text(_result(_judged(verdict="improved", weight="fine")), 80).splitlines()
     assert "after 5 such runs --tfmem-update=trim may lower it in the budgets file" in map(str.strip, lines)
