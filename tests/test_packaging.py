@@ -52,6 +52,15 @@ def test_the_wheel_tells_type_checkers_and_editors(wheel):
     assert schema == SCHEMA_FILE.read_bytes()
 
 
+def test_the_wheel_holds_what_pages_are_made_of(wheel):
+    folder = ROOT / "pytest_tfmem" / "page"
+    made_of = {
+        path.relative_to(ROOT).as_posix() for path in folder.rglob("*.*") if path.suffix in {".j2", ".css", ".js"}
+    }
+    assert {"templates", "styles", "scripts"} == {path.split("/")[2] for path in made_of}
+    assert made_of <= set(wheel.namelist())
+
+
 def test_the_wheel_carries_its_licence_and_the_readme(wheel):
     assert read(wheel, "licenses/LICENSE") == ROOT.joinpath("LICENSE").read_text(encoding="utf-8")
     metadata = Parser().parsestr(read(wheel, "/METADATA"))

@@ -70,6 +70,10 @@ def _format_by(output: str) -> str:
 
 
 def _rendered(digest: Digest, format_: str) -> str:
+    if format_ == "html":
+        from pytest_tfmem.page.render import page_of  # noqa: PLC0415  the others need no Jinja2
+
+        return page_of(digest)
     raise click.UsageError(f"{format_} cannot be written yet: {digest.sentence}")
 
 

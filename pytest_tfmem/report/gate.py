@@ -54,7 +54,7 @@ def gate_lines(result: GateResult, *, width: int) -> list[Line]:
         [*_raised(result.raised, width)],
         [*_changed_tests(result, width)],
         [*_warnings(result.warnings, width)],
-        [*_plain(_method(result), width)],
+        [*_plain(gate_method(result), width)],
     ]
     filled = [block for block in blocks if block]
     return [line for number, block in enumerate(filled) for line in ([Line("")] if number else []) + block]
@@ -184,7 +184,8 @@ def _warnings(warnings: Iterable[str], width: int) -> Iterator[Line]:
         yield from (Line(text, {"yellow": True}) for text in wrap(f"warning: {plain(warning)}", width))
 
 
-def _method(result: GateResult) -> str:
+def gate_method(result: GateResult) -> str:
+    """How much was measured and run, and what bounds the chance of a false alarm."""
     decided = "none had to be decided" if not result.decided else f"{count_of(result.decided, 'test')} decided"
     took = f"{count_of(result.tests, 'test')} measured, {decided}, {count_of(result.sessions, 'session')} run"
     return f"{took}; {_bound(result.plan)}" if result.plan else took

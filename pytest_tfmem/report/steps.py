@@ -78,11 +78,11 @@ def _stand(stand: Stand) -> str:
 
 
 def _commits(step: Step, width: int) -> Iterator[Line]:
-    for text in _said(step):
+    for text in committed(step):
         yield Line(f"{GAP}{shorten_end(plain(text), width - len(GAP))}")
 
 
-def _said(step: Step) -> Iterator[str]:
+def committed(step: Step) -> Iterator[str]:
     """What was committed between the two runs, as far as git knows; the rest is not invented."""
     before, after, between = step.last.commit, step.first.commit, step.between
     if not before or not after:

@@ -1,0 +1,1 @@
+"""A run on a page: one HTML file that asks the network for nothing."""

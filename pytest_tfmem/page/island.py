@@ -1,0 +1,167 @@
+"""The data of a page, as its scripts read it: one JSON document inside the HTML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_tfmem.figures import Exactness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "tfmem.page/1"
+
+# Numbers as [first, step, difference, ...]: the first, then each as how many steps it is from the one before it, None
+# where there is none.
+Packed = list[int | None]
+
+_ESCAPED: Mapping[int, str] = {
+    ord("<"): "\\u003c",
+    ord(">"): "\\u003e",
+    ord("&"): "\\u0026",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+class FigureColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure that any test of the run has: what it is, and the unit that suits all of its sizes in a column."""
+
+    name: str
+    what: str
+    unit: str
+    unit_bytes: int
+    digits: int
+
+
+class RunPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run of the trends: when it began, in UTC, and the commit that it was of."""
+
+    at: str
+    commit: str = ""
+    branch: str = ""
+    changed: bool = False
+
+
+class StepData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a trend went to another level. `place`: of the first value after it. `said`: what lies in between."""
+
+    place: int
+    at: str
+    before_bytes: int
+    after_bytes: int
+    change: str
+    said: list[str] = []
+
+
+class FigureData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One figure of one test; of a figure that has several GPUs, on one of them, `gpu` being its name.
+
+    `bytes` is None where it was not measured, for the `reason`. `how`: its exactness, largest error and source.
+    `limit_bytes`: what the reading is held against, if anything; `standing`: what became of that. `before_bytes`,
+    `change`, `changed`: against earlier runs. `gate`: the gate's word on it. `runs`: the places of the runs of the
+    trend, empty where they are the last ones.
+    """
+
+    figure: str
+    gpu: str = ""
+    bytes: int | None = None
+    exactness: Exactness | None = None
+    how: str = ""
+    reason: str = ""
+    limit_bytes: int | None = None
+    share: str = ""
+    standing: str = ""
+    limit_notes: list[str] = []
+    before_bytes: int | None = None
+    change: str = ""
+    changed: str = ""
+    change_notes: list[str] = []
+    gate: str = ""
+    trend: Packed = []
+    runs: list[int] = []
+    steps: list[StepData] = []
+
+
+class PhaseData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One phase of a test, and its own peaks."""
+
+    name: str
+    seconds: float | None = None
+    rss_bytes: int | None = None
+    rss_growth_bytes: int | None = None
+    rss_anon_bytes: int | None = None
+
+
+class GpuLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes of one GPU over time."""
+
+    name: str
+    source: str
+    bytes: Packed
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a timeline that has a name."""
+
+    name: str
+    milliseconds: int
+
+
+class TimelineData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A test's memory over time: at the same points the host's and each GPU's."""
+
+    milliseconds: Packed
+    host_bytes: Packed
+    gpus: list[GpuLine] = []
+    marks: list[Mark] = []
+
+
+class FindingData(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not plainly well with a test, as a sentence."""
+
+    kind: str
+    weight: str
+    text: str
+
+
+class TestData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One test. `id` is pytest's own; `shown`, where it differs, is fit to be looked at.
+
+    `kind`: the worst of its findings, "fine" where there is none. `nearest`: the place, among its figures, of the one
+    that is nearest to its limit, or matters most where none has a limit.
+    """
+
+    __test__ = False
+
+    id: str
+    shown: str = ""
+    weight: str = "fine"
+    kind: str = "fine"
+    outcome: str
+    seconds: float | None = None
+    nearest: int | None = None
+    facts: list[tuple[str, str]] = []
+    findings: list[FindingData] = []
+    died: str = ""
+    out_of_memory: str = ""
+    unmeasured: str = ""
+    notes: list[str] = []
+    figures: list[FigureData] = []
+    phases: list[PhaseData] = []
+    timeline: TimelineData | None = None
+
+
+class PageData(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
+    """All of it."""
+
+    figures: list[FigureColumn]
+    runs: list[RunPoint]
+    tests: list[TestData]
+
+
+def island(data: PageData) -> str:
+    """The data as JSON that may stand in a `script` element: nothing in it ends that, or begins another."""
+    return msgspec.json.encode(data).decode().translate(_ESCAPED)

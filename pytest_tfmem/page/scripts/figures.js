@@ -1,0 +1,82 @@
+// Of one test: its figures in a table, its phases, and the values of each chart, for those who do not see it.
+
+const STANDINGS = { ok: 'kept', over: 'over', warn: 'over, warns', xfail: 'over, as expected', waived: 'over, waived', near: 'near', 'not measured': 'not measured' };
+
+function figureTable(test) {
+  const heads = ['Figure', 'Reading', 'Limit', 'Of limit', 'Verdict', 'Before', 'How it was measured'];
+  return html('table', { class: 'figures', 'aria-label': 'Figures' },
+    html('thead', {}, html('tr', {}, heads.map((head, at) => html('th', { scope: 'col', class: at && at < 4 ? 'number' : null }, head)))),
+    html('tbody', {}, (test.figures || []).map(figureRow)));
+}
+
+function figureRow(one) {
+  const read = has(one, 'bytes');
+  return html('tr', {},
+    html('th', { scope: 'row' }, one.figure, one.gpu ? html('small', {}, one.gpu) : null),
+    html('td', { class: 'number' }, read ? [html('b', {}, size(one.bytes)), html('small', {}, `${one.bytes.toLocaleString('en-US')} B`)] : html('span', { class: 'none' }, 'not measured')),
+    html('td', { class: 'number' }, has(one, 'limit_bytes') ? size(one.limit_bytes) : none()),
+    html('td', { class: 'number' }, shareCell({ one }) || none()),
+    html('td', { class: 'held' }, verdictOf(one), (one.limit_notes || []).map((note) => html('small', {}, note)), one.gate ? html('small', {}, `gate: ${one.gate}`) : null),
+    html('td', { class: 'held' }, has(one, 'before_bytes') ? `${size(one.before_bytes)}${one.change ? `, now ${one.change}` : ''}` : one.changed || none(),
+      (one.change_notes || []).map((note) => html('small', {}, note))),
+    html('td', { class: 'wide' }, read ? one.how : one.reason));
+}
+
+function verdictOf(one) {
+  const tone = TONES[one.standing];
+  const changed = { regressed: 'fails', suspect: 'warns', improved: 'fine' }[one.changed];
+  const words = [
+    one.standing ? html('span', { class: `kind ${tone || 'warns'}` }, STANDINGS[one.standing] || one.standing) : null,
+    changed ? html('span', { class: `kind ${changed}` }, one.changed) : null,
+  ].filter(Boolean);
+  return words.length ? words.flatMap((word, at) => (at ? [', ', word] : [word])) : none();
+}
+
+function none() {
+  return html('span', { class: 'none' }, html('span', { 'aria-hidden': 'true' }, '–'), html('span', { class: 'sr' }, 'none'));
+}
+
+function phaseTable(test) {
+  const heads = ['Phase', 'Seconds', 'Peak resident', 'Growth', 'Anonymous'];
+  const cell = (value) => html('td', { class: 'number' }, value === undefined ? none() : size(value));
+  return html('table', { class: 'figures', 'aria-label': 'Phases' },
+    html('thead', {}, html('tr', {}, heads.map((head, at) => html('th', { scope: 'col', class: at ? 'number' : null }, head)))),
+    html('tbody', {}, test.phases.map((phase) => html('tr', {},
+      html('th', { scope: 'row' }, phase.name), html('td', { class: 'number' }, phase.seconds === undefined ? none() : phase.seconds.toFixed(2)),
+      cell(phase.rss_bytes), cell(phase.rss_growth_bytes), cell(phase.rss_anon_bytes)))));
+}
+
+/** Values behind a chart, made into a table when they are asked for. */
+function folded(title, heads, rows) {
+  const place = html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': title });
+  const details = html('details', { class: 'more' }, html('summary', {}, title), place);
+  details.addEventListener('toggle', () => {
+    if (place.firstChild) return;
+    place.append(html('table', { class: 'values', 'aria-label': title },
+      html('thead', {}, html('tr', {}, heads.map((head) => html('th', { scope: 'col' }, head)))),
+      html('tbody', {}, rows().map((row) => html('tr', {}, row.map((cell) => html('td', {}, cell)))))));
+  });
+  return details;
+}
+
+function trendValues(one, runs) {
+  return () => {
+    const values = unpacked(one.trend);
+    return runsOf(one, runs, values.length).map((run, at) => [`${run.at}`, run.commit ? `${run.commit}${run.changed ? ' with changes' : ''}` : '–', run.branch || '–', size(values[at])]).reverse();
+  };
+}
+
+function timelineValues(timeline) {
+  const lines = linesOf(timeline);
+  const at = unpacked(timeline.milliseconds);
+  const named = (from, to) => (timeline.marks || []).filter((mark) => mark.milliseconds >= from && mark.milliseconds < to).map((mark) => mark.name).join(', ');
+  return () => at.map((milliseconds, place) => [(milliseconds / 1000).toFixed(2), ...lines.map((line) => (line.values[place] === null ? '–' : size(line.values[place]))),
+    named(place ? milliseconds : 0, place + 1 < at.length ? at[place + 1] : Infinity)]);
+}
+
+function stepList(one) {
+  const steps = one.steps || [];
+  return html('div', { class: 'steps' }, html('h3', {}, steps.length ? 'Where it went to another level' : 'No step'),
+    steps.length ? html('ol', {}, steps.map((step) => html('li', {}, html('b', {}, step.change), `, at ${step.at} UTC: ${size(step.before_bytes)} → ${size(step.after_bytes)}`,
+      (step.said || []).map((line) => html('div', { class: 'said' }, line))))) : html('p', { class: 'said' }, 'It stayed at one level in these runs.'));
+}
