@@ -35,7 +35,7 @@ FIGURES: dict[str, str] = HOST_FIGURES | DEVICE_FIGURES
 GPU_FIGURES: tuple[str, ...] = tuple(figure for figure in DEVICE_FIGURES if figure != "cpu_tensors")
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a counter said of one figure, and how good that is.
 
     `bytes`: the reading. `exactness`: "exact"; "lower-bound" or "upper-bound", off by at most `error_bytes`
@@ -50,7 +50,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str | None = None
 
 
-class NotMeasured(msgspec.Struct, frozen=True, omit_defaults=True):
+class NotMeasured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """No reading, and why. Never stands for zero. `device`: the GPU that it is said of, if of one alone."""
 
     not_measured: str

@@ -27,13 +27,16 @@ def joined(before: History, now: History) -> History:
 def latest(history: History, runs: int) -> History:
     """The same series with their points of the latest so many runs alone."""
     ids = {run.id for run in past_of(history)[-runs:]}
-    points = {key: kept for key, ones in history.points.items() if (kept := [one for one in ones if one.run_id in ids])}
+    ends = ((key, ones[-runs:]) for key, ones in history.points.items())  # a run has one point of a series
+    points = {key: kept for key, ones in ends if (kept := [one for one in ones if one.run_id in ids])}
     return msgspec.structs.replace(history, points=points)
 
 
 def past_of(history: History) -> list[PastRun]:
     """The runs that there are values of, the oldest first."""
-    runs = {one.run_id: one for ones in history.points.values() for one in ones}
+    runs: dict[str, Point] = {}
+    for ones in history.points.values():
+        runs.update((one.run_id, one) for one in ones if one.run_id not in runs)
     return [
         PastRun(id=one.run_id, started_at=one.started_at, commit=one.commit, branch=one.branch, dirty=one.dirty)
         for one in sorted(runs.values(), key=lambda one: (one.started_at, one.run_id))

@@ -65,12 +65,14 @@ def shortened(commit: str) -> str:
 
 def _range(directory: Path, before: str, after: str, most: int) -> Between | None:
     span = f"{before}..{after}"
-    count = git(directory, "rev-list", "--count", span, "--")
-    listed = git(directory, "log", f"--max-count={most}", "--no-show-signature", "--format=%H%x00%h%x00%s", span, "--")
-    if count is None or listed is None:
+    one_more = f"--max-count={most + 1}"
+    listed = git(directory, "log", one_more, "--no-show-signature", "--format=%H%x00%h%x00%s", span, "--")
+    if listed is None:
         return None
     commits = [_commit(line) for line in listed.split("\n") if line]
-    return Between(commits=commits, count=int(count))
+    # Asked only where it takes more: a long history has a step between many two runs, and few commits in between.
+    count = git(directory, "rev-list", "--count", span, "--") if len(commits) > most else str(len(commits))
+    return None if count is None else Between(commits=commits[:most], count=int(count))
 
 
 def _commit(line: str) -> Commit:

@@ -11,13 +11,17 @@ from pytest_tfmem.figures import GPU_FIGURES, Exactness, Reading, each
 from pytest_tfmem.history.conditions import Conditions, conditions, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.recorded import RecordedRun
+    from pytest_tfmem.history.rundocument import Run
+
+# A series key as a tuple: as half a million of them are looked up, quicker than the struct.
+_Key = tuple[str, str, int, str]
 
 
-class SeriesKey(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class SeriesKey(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """Which series. `gpu`: the place of the GPU among the visible devices, 0 for what is not per GPU.
 
     `conditions` is the fingerprint of the conditions (`history.conditions`).
@@ -29,7 +33,7 @@ class SeriesKey(msgspec.Struct, frozen=True, kw_only=True, order=True):
     conditions: str
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One reading of a series, and the run that it is from. `started_at` is the run's, in UTC."""
 
     run_id: str
@@ -58,11 +62,14 @@ def counts(measurement: Measurement) -> bool:
     return ran and not measurement.died and not measurement.unmeasured
 
 
-def history_of(runs: Iterator[RecordedRun] | list[RecordedRun]) -> History:
-    """The series of these runs, which are put in the order of their start."""
-    points: dict[SeriesKey, list[Point]] = {}
+def history_of(runs: Iterable[RecordedRun]) -> History:
+    """The series of these runs, which are put in the order of their start.
+
+    Of runs that come one by one, no more is kept than their points.
+    """
+    found: dict[_Key, list[Point]] = {}
     known: dict[str, Conditions] = {}
-    for run in sorted(runs, key=lambda one: (one.run.started_at, one.run.id)):
+    for run in runs:
         names: dict[object, str] = {}  # a run has few different conditions, and each costs a digest
         for measurement in filter(counts, run.tests):
             asks = (measurement.start_method, measurement.allocator, tuple(measurement.runtime.items()))
@@ -72,25 +79,35 @@ def history_of(runs: Iterator[RecordedRun] | list[RecordedRun]) -> History:
                 known[names[asks]] = on
             name = names[asks]
             for figure, gpu, reading in _readings(measurement):
-                key = SeriesKey(nodeid=measurement.nodeid, figure=figure, gpu=gpu, conditions=name)
-                points.setdefault(key, []).append(_point(run, reading))
-    return History(points=points, conditions=known)
+                found.setdefault((measurement.nodeid, figure, gpu, name), []).append(_point(run.run, reading))
+    return History(points={_key(*one): _in_order(points) for one, points in found.items()}, conditions=known)
+
+
+def _key(nodeid: str, figure: str, gpu: int, name: str) -> SeriesKey:
+    return SeriesKey(nodeid=nodeid, figure=figure, gpu=gpu, conditions=name)
+
+
+def _in_order(points: list[Point]) -> list[Point]:
+    return sorted(points, key=lambda one: (one.started_at, one.run_id))
 
 
 def _readings(measurement: Measurement) -> Iterator[tuple[str, int, Reading]]:
     for figure, readings in measurement.readings.items():
+        if isinstance(readings, Reading):  # nearly all are one; of a long history there are half a million
+            yield figure, 0, readings
+            continue
         for place, one in enumerate(each(readings)):
             if isinstance(one, Reading):
                 yield figure, place if figure in GPU_FIGURES else 0, one
 
 
-def _point(run: RecordedRun, reading: Reading) -> Point:
+def _point(run: Run, reading: Reading) -> Point:
     return Point(
-        run_id=run.run.id,
-        started_at=run.run.started_at,
-        commit=run.run.commit,
-        branch=run.run.branch,
-        dirty=run.run.dirty,
+        run_id=run.id,
+        started_at=run.started_at,
+        commit=run.commit,
+        branch=run.branch,
+        dirty=run.dirty,
         bytes=reading.bytes,
         exactness=reading.exactness,
         error_bytes=reading.error_bytes,

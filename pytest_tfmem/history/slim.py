@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.figures import AnyReading, FigureReading
 
 
-class _SlimReading(msgspec.Struct):
+class _SlimReading(msgspec.Struct, gc=False):
     """A reading or the reason for none. One struct for both: msgspec then decodes it without our help."""
 
     bytes: int | None = None
@@ -26,7 +26,7 @@ class _SlimReading(msgspec.Struct):
     not_measured: str | None = None
 
 
-class _SlimTest(msgspec.Struct):
+class _SlimTest(msgspec.Struct, gc=False):
     nodeid: str
     outcome: Literal["passed", "failed", "skipped"]
     start_method: Literal["spawn", "forkserver", "in-process"]
@@ -45,12 +45,14 @@ def slim(nodeids: Collection[str] | None = None) -> Decoding[_SlimTest]:
 
 
 def _made(test: _SlimTest) -> Measurement:
+    """The test without the figures that were not measured: no series has them. Of several GPUs each keeps its place."""
+    measured = ((figure, one) for figure, one in test.readings.items() if isinstance(one, list) or not one.not_measured)
     return Measurement(
         nodeid=test.nodeid,
         outcome=test.outcome,
         start_method=test.start_method,
         verdict="unlimited",
-        readings={figure: _readings(one) for figure, one in test.readings.items()},
+        readings={figure: _readings(one) for figure, one in measured},
         limits={},
         verdicts={},
         phases={},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import insort
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import ruptures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.gate.steps import _fit, steps
+from pytest_tfmem.gate import steps as module
+from pytest_tfmem.gate.steps import _fit, _is_flat, steps
 
 LEVEL = 600_000_000
 series = st.lists(st.integers(1_000, 2_000), max_size=30)
@@ -127,3 +130,62 @@ def _best_of_all(values, penalty):
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(0, 40))
 def test_no_other_choice_of_steps_fits_better(values, penalty):
     assert _total(values, _fit(values, penalty), penalty) == _best_of_all(values, penalty)
+
+
+def _plain_fit(values, penalty):
+    """The same fit without any short cut: every place for the beginning of the last level is tried."""
+    best, begins = [-penalty], [0]
+    for end in range(1, len(values) + 1):
+        least, begin, level, cost = inf, 0, [], 0
+        for start in range(end - 1, -1, -1):
+            value = values[start]
+            if level:
+                cost += max(0, value - level[len(level) // 2], level[(len(level) - 1) // 2] - value)
+            insort(level, value)
+            if best[start] + penalty + cost < least:
+                least, begin = best[start] + penalty + cost, start
+        best.append(least)
+        begins.append(begin)
+    found, end = [], len(values)
+    while begins[end]:
+        end = begins[end]
+        found.append(end)
+    return found[::-1]
+
+
+@st.composite
+def _series_of_levels(draw):
+    """Points of a few levels, each with its noise: flat ones, stepped ones, and those in between."""
+    level = st.tuples(st.integers(0, 60), st.integers(0, 20), st.integers(1, 25))
+    levels = draw(st.lists(level, min_size=1, max_size=4))
+    return [1_000 + at + draw(st.integers(-noise, noise)) for at, noise, points in levels for _ in range(points)]
+
+
+@given(_series_of_levels(), st.integers(1, 400))
+def test_what_is_left_out_of_the_fit_would_have_changed_nothing(values, penalty):
+    plain = _plain_fit(values, penalty)
+    assert _fit(values, penalty) == plain
+    if _is_flat(values, penalty):
+        assert plain == []
+
+
+@given(_series_of_levels())
+def test_steps_are_those_of_the_plain_fit(values):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_is_flat", lambda *_: False)
+        patched.setattr(module, "_fit", _plain_fit)
+        plain = steps(values)
+    assert steps(values) == plain
+
+
+@pytest.mark.parametrize("name", ["normal, 0.2 %", "normal, 1 %", "skewed", "a spread of 17 %"])
+def test_of_long_flat_series_most_take_no_fit(name):
+    away, _ = FLAT[name]
+    noise = random.Random(23)
+    long = [_readings(lambda: away(noise), 200) for _ in range(20)]
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_fit", lambda *of: asked.append(of) or [])
+        for values in long:
+            steps(values)
+    assert len(asked) <= 6
