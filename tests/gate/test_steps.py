@@ -10,7 +10,7 @@ from math import inf
 import numpy as np
 import pytest
 import ruptures
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_tfmem.gate import steps as module
@@ -162,6 +162,9 @@ def _series_of_levels(draw):
 
 
 @given(_series_of_levels(), st.integers(1, 400))
+@example([1_010] * 10 + [1_000] + [990] * 10, 180)  # neither half gains a penalty, but both together do
+@example([1_000] * 20 + [1_010] * 10 + [1_000] * 20, 45)  # only what is in the middle gains
+@example([1_000] * 20 + [990] * 10 + [1_000] * 20, 45)
 def test_what_is_left_out_of_the_fit_would_have_changed_nothing(values, penalty):
     plain = _plain_fit(values, penalty)
     assert _fit(values, penalty) == plain
