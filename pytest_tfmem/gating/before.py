@@ -44,7 +44,8 @@ def find_before(asked: Asked, checkout: Checkout, head: Revision, base_commit: s
     current = Run(id="", started_at=dt.datetime.now(tz=dt.UTC), commit=base_commit, dirty=True)
     if asked.history is not None and not is_url(at) and not Path(at).exists():
         raise TfmemError("there is no such history", where=one_line(asked.history), hint="name a folder or a database")
-    found = load_baseline([at], current, root=root, named=False)
+    # A file of SQLite: from the ini file and the variable relative to pytest's root directory, as sessions have it.
+    found = load_baseline([at], current, root=root if asked.history is None else asked.directory, named=False)
     warnings = list(found.unread)
     if not found.runs and not warnings and not asked.decide_all:
         warnings.append(

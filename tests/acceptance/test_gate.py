@@ -194,6 +194,15 @@ def test_the_history_is_found_where_the_variable_says_that_it_is_kept(repository
     assert (decided.status, decided.verdicts()) == (1, {"test_15": "regressed"})
 
 
+def test_a_database_that_is_named_is_relative_to_the_current_directory(repository):
+    pytest.importorskip("sqlalchemy")
+    pushed = repository.run("-m", "pytest_tfmem", "history", "push", "--to=sqlite:///kept.db", cwd="tests")
+    assert pushed.returncode == 0, pushed.stderr
+    shutil.rmtree(repository.path / ".tfmem")
+    decided = repository.gate("--history=sqlite:///kept.db", "test_1.py", "-k", "test_15", cwd="tests")
+    assert (decided.status, decided.result["runs"]) == (0, SESSIONS)
+
+
 def test_a_base_that_cannot_be_made_ready_leaves_history_which_only_warns(repository):
     repository.replace("tests/test_1.py", "hold(50)", GROWN)
     repository.commit("more")
