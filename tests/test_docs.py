@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import pytest
@@ -46,9 +42,12 @@ from pytest_tfmem.measure.nvml import gpu_names
 from pytest_tfmem.measure.readings import phase_figures
 from pytest_tfmem.settings import options
 from pytest_tfmem.units import parse_size
+from tests.pages import ROOT, TUTORIAL, commit, examples_of, git, prose, run, words_of
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 
 THE_SUITE = "python -m pytest"  # what runs this test
 THE_SUITE_ON_ALL_CORES = "python -m pytest -n auto --dist worksteal"
@@ -67,7 +66,7 @@ NOT_RUN = {
     THE_SUITE_ON_ALL_CORES: "the same",
     "tox -p auto": "the suite, many times over",
     "tox run -e gpu": "it needs a GPU",
-    "bencher run --project my-project --testbed ci-t4 --adapter json --file memory.json": "it needs an account",
+    "tox run -e docs": "the test of the site does it",
 }
 A_SMALL_TEST = """
 import pytest
@@ -89,58 +88,12 @@ def test_load():
 """
 
 
-@dataclass(frozen=True)
-class Example:
-    """A fenced block of a page: its language, its text and the line on which that begins."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-    @property
-    def commands(self) -> list[str]:
-        """What one types: in a console behind a `$`, in bash every line."""
-        lines = [line.removeprefix("$ ") for line in self.text.splitlines() if self.is_typed(line)]
-        return [shlex.join(shlex.split(part, comments=True)) for line in lines for part in line.split(" && ")]
-
-    @property
-    def output(self) -> str:
-        return "\n".join(line for line in self.text.splitlines() if not self.is_typed(line))
-
-    def is_typed(self, line: str) -> bool:
-        return self.language == "bash" or line.startswith("$ ")
-
-
-def examples_of(page: Path) -> list[Example]:
-    found: list[Example] = []
-    lines = page.read_text(encoding="utf-8").splitlines()
-    opened: int | None = None
-    for number, line in enumerate(lines):
-        if opened is None and line.startswith("```"):
-            opened = number
-        elif opened is not None and line.startswith("```"):
-            text = "\n".join(lines[opened + 1 : number])
-            found.append(Example(page, opened + 2, lines[opened].removeprefix("```"), text))
-            opened = None
-    assert opened is None, f"{page.name}:{opened}: this block has no end"
-    return found
-
-
 EXAMPLES = [example for page in PAGES for example in examples_of(page)]
 
 
 def of_language(*languages: str) -> pytest.MarkDecorator:
-    chosen = [example for example in EXAMPLES if example.language in languages]
+    chosen = [example for example in EXAMPLES if example.language in languages and example.page != TUTORIAL]
     return pytest.mark.parametrize("example", chosen, ids=str)
-
-
-def prose(page: Path) -> str:
-    """The page without its examples, in which nothing is a link or a heading."""
-    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
 # --- examples -----------------------------------------------------------------------------------------------------
@@ -171,16 +124,6 @@ def checkout(tmp_path):
     return folder
 
 
-def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True)
-
-
-def commit(folder: Path) -> None:
-    git(folder, "add", ".")
-    git(folder, "commit", "--allow-empty", "--message=a change")
-
-
 def let_a_test_grow(folder: Path) -> None:
     """Make of the folder a branch whose commit made a test grow, after six runs on the main branch."""
     (folder / "budgets.yaml").unlink()  # whose entries are for other tests
@@ -203,51 +146,12 @@ def let_a_test_grow(folder: Path) -> None:
     commit(folder)
 
 
-def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """What comes of a command line of a page, with this interpreter in place of the reader's."""
-    words = shlex.split(command)
-    variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
-    program, *arguments = words[len(variables) :]
-    # Other plugins add to what pytest prints, and change the order of tests; in CI pytest cuts no lines.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
-    environment |= {"PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:hypothesispytest", "COLUMNS": "80"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}  # a file changed within the second, at the same size, is a new one
-    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3"}  # TensorFlow for GPUs complains where there is none
-    return subprocess.run(
-        [*interpreter(program), *arguments],
-        cwd=directory,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def interpreter(program: str) -> list[str]:
-    """A program that a page names, as this environment has it."""
-    if program in {"python", "python3", ".venv/bin/python"}:
-        return [sys.executable]
-    return [sys.executable, "-m", {"tfmem": "pytest_tfmem"}.get(program, program)]
-
-
 def is_run(command: str) -> bool:
     return command.replace(".venv/bin/", "") not in NOT_RUN
 
 
-def words_of(output: str) -> list[str]:
-    """The words of pytest's output that are the same on every machine: no numbers, no units, no rules."""
-    unwrapped = " ".join(output.split())  # a reading that takes more room leaves less for the words beside it
-    good = re.sub(r"(exact|lower-bound, too low by at most \S+ [KMG]?i?B)(?=;)", "GOOD", unwrapped)
-    good = re.sub(r"\b(exact|lower-bound)\b", "GOOD", good)
-    good = re.sub(r"\b[0-9a-f]{9}\b", "COMMIT", good)
-    good = re.sub(r"no GPU|CUDA's driver \(libcuda.so.1\) is not installed here", "WHY", good)
-    good = re.sub(r"\(\d+:\d\d:\d\d\)|[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
-    return [word for word in good.split() if not re.fullmatch(r"[=_-]{2,}", word)]
-
-
 def test_every_example_is_of_a_kind_that_is_tested():
-    kinds = {"python", "yaml", "console", "bash", "toml", "json"}
+    kinds = {"python", "yaml", "console", "bash", "toml", "json", "diff"} | {"{include}", "{toctree}"}  # the site's own
     assert [(str(example), example.language) for example in EXAMPLES if example.language not in kinds] == []
 
 
@@ -266,9 +170,6 @@ def test_yaml_examples_are_budgets_or_workflows(example, tmp_path):
     if "\njobs:\n" in example.text:
         assert_is_workflow(yaml.load(example.text, Loader=yaml.BaseLoader))
         return
-    if "  script:\n" in example.text:
-        assert_is_job_of_gitlab(yaml.load(example.text, Loader=yaml.BaseLoader))
-        return
     path = tmp_path / "budgets.yaml"
     path.write_text(example.text, encoding="utf-8")
     assert load_budgets(path, shown=str(example)).entries
@@ -282,18 +183,9 @@ def assert_is_workflow(workflow: dict) -> None:
     for step in steps:
         assert ("uses" in step) != ("run" in step)
         if "uses" in step:
-            assert re.fullmatch(r"(benchmark-)?actions?/[\w/-]+@[0-9a-f]{40}", step["uses"])
+            assert re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40}", step["uses"])
         elif step["run"].startswith("tfmem "):
             assert_is_understood(shlex.split(step["run"])[1:])
-
-
-def assert_is_job_of_gitlab(jobs: dict) -> None:
-    """With commands that there are, which write what the job then uploads."""
-    for job in jobs.values():
-        for command in job["script"]:
-            if command.startswith("tfmem "):
-                assert_is_understood(shlex.split(command)[1:])
-        assert all(any(name in command for command in job["script"]) for name in job["artifacts"]["reports"].values())
 
 
 def assert_is_understood(arguments: list[str]) -> None:
@@ -308,14 +200,26 @@ def test_commands_do_what_the_page_says(example, project, checkout):
     folder = checkout if example.page.name == "README.md" else project
     if "suspect" in example.output or "tfmem gate" in example.text:
         let_a_test_grow(folder)
-    if "tfmem export" in example.text:
-        assert run("pytest", folder).returncode == 0
     for command in filter(is_run, example.commands):
         result = run(command, folder)
         fails = "FAILED" in example.output or "regressed" in example.output
         assert result.returncode == fails, f"{command}\n{result.stdout}\n{result.stderr}"
         if example.output and not gpu_names():  # the page shows a machine without one
             assert words_of(result.stdout) == words_of(example.output), result.stdout
+
+
+def test_what_is_not_run_because_it_installs_can_be_installed():
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    for command in NOT_RUN:
+        assert set(re.findall(r"\[(.+)\]", command)) <= set(project["project"]["optional-dependencies"])
+        assert set(re.findall(r"--group (\S+)", command)) <= set(project["dependency-groups"])
+
+
+def test_environments_of_tox_that_pages_name_are_there():
+    sections = ROOT.joinpath("tox.ini").read_text(encoding="utf-8")
+    named = {name for page in PAGES for name in re.findall(r"tox run -e (\w+)", page.read_text(encoding="utf-8"))}
+    assert named
+    assert [name for name in named if f"[testenv:{name}]" not in sections] == []
 
 
 def test_commands_that_are_not_run_are_still_in_the_pages():

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _OTHERWISE = "default"
 _NEW = f"""\
-# What tests may use at most. Made by pytest --tfmem-update=create, and for you to change as you like.
+# What tests may use at most: a file for you to change as you like.
 version: {VERSION}
 budgets:
 """.encode()
