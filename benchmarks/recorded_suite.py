@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 POINTS = 50
 MIB = 1 << 20
+PAGE = 4096  # resident memory comes in pages
 STEP = 1.06
 NO_GPU = {figure: NotMeasured("no GPU") for figure in ("gpu", "gpu_tensors", "gpu_reserved", "gpu_footprint")}
 
@@ -86,8 +87,8 @@ class _Test:
     def measured(self, run: int, noise: random.Random, *, is_last: bool) -> Measurement:
         odd = self._number % 50 if is_last else 0
         level = STEP ** sum(at <= run for at in self._steps) * (1.2 if odd == 1 else 1)
-        anon = int(self._size * level * noise.gauss(1, self._deviation))
-        readings = self._readings(anon, int(self._size * level) // 3, noise)
+        anon = _pages(self._size * level * noise.gauss(1, self._deviation))
+        readings = self._readings(anon, _pages(self._size * level / 3), noise)
         limit = Limit(bytes=int(self._size * (0.9 if odd == 2 else 2)), where=f"budgets.yaml:{self._number + 3}")
         limited = self._number % 3 == 2
         verdict = ("over" if odd == 2 else "ok") if limited else "unlimited"
@@ -111,7 +112,7 @@ class _Test:
         )
 
     def _readings(self, anon: int, tensors: int, noise: random.Random) -> dict[str, FigureReading]:
-        rss = int(anon * noise.gauss(1.3, 0.003))
+        rss = _pages(anon * noise.gauss(1.3, 0.003))
         return {
             "rss": Reading(bytes=rss, exactness="lower-bound", source="VmHWM", error_bytes=786432),
             "rss_growth": Reading(
@@ -128,9 +129,13 @@ class _Test:
     def _timeline(self, anon: int) -> Timeline:
         return Timeline(
             seconds=[at / 50 for at in range(POINTS)],
-            rss_tree_bytes=[int(anon * share) for share in self._shape],
+            rss_tree_bytes=[_pages(anon * share) for share in self._shape],
             checkpoints=[Checkpoint(name=name, seconds=at) for name, at in (("call", 0.1), ("teardown", 0.9))],
         )
+
+
+def _pages(size: float) -> int:
+    return int(size / PAGE) * PAGE
 
 
 def _commits(folder: Path, count: int) -> list[str]:

@@ -46,14 +46,15 @@ def find_run(name: str | None, history: str | None) -> RecordedRun:
 
 
 def digest_here(run: RecordedRun, *, history: str | None, last: int, gate: GateResult | None = None) -> Digest:
-    """The run, held against the last so many of its history."""
+    """The run, held against the last so many of its history that began before it."""
     from pytest_tfmem.digest.build import digest_of  # noqa: PLC0415  --help is to be quick
     from pytest_tfmem.history.baseline import Earlier, load_baseline  # noqa: PLC0415
 
     root, location = (Path.cwd(), history) if history else _of_project()
     before = Earlier()
     if last and location:
-        before = load_baseline([location], run.run, root=root, named=bool(history), most=last)
+        # Not `named`: --history says where runs are, not that those of any branch are to be held against.
+        before = load_baseline([location], run.run, root=root, named=False, most=last, until=run.run.started_at)
     return digest_of(run, before, directory=Path.cwd(), tolerance=tolerance(), gate=gate)
 
 

@@ -13,6 +13,7 @@ from pytest_tfmem.history.series import History
 from pytest_tfmem.history.store import is_url, open_store
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
@@ -47,16 +48,18 @@ def load_baseline(
     nodeids: Collection[str] | None = None,
     same_code: bool = False,
     most: int = MOST_RUNS,
+    until: dt.datetime | None = None,
 ) -> Earlier:
     """The runs at these locations that count for `current`: of each location the last `most`.
 
     `named`: the user has said that these are to be held against. Then the runs of a file or a folder count whatever
     they are of, all but `current` itself; those of a database are everyone's, and count as those of a history do, by
     `earlier`. With `nodeids`, the series of these tests alone; with `same_code`, runs of the very code of `current`,
-    too. Raises nothing for what cannot be read.
+    too; with `until`, those alone that began before: a run that is told of long after has later ones beside it. Raises
+    nothing for what cannot be read.
     """
     found = [
-        _Location(location, current, root, named, same_code=same_code, most=most).load(nodeids)
+        _Location(location, current, root, named, same_code=same_code, most=most, until=until).load(nodeids)
         for location in locations
     ]
     return Earlier(
@@ -68,13 +71,24 @@ def load_baseline(
 
 
 class _Location:
-    def __init__(self, location: str, current: Run, root: Path, named: bool, *, same_code: bool, most: int) -> None:
+    def __init__(
+        self,
+        location: str,
+        current: Run,
+        root: Path,
+        named: bool,
+        *,
+        same_code: bool,
+        most: int,
+        until: dt.datetime | None,
+    ) -> None:
         self._location = location
         self._current = current
         self._root = root
         self._named = named
         self._same_code = same_code
         self._most = most
+        self._until = until
 
     def load(self, nodeids: Collection[str] | None) -> Earlier:
         if not (self._named or is_url(self._location) or (self._root / self._location).exists()):
@@ -86,7 +100,9 @@ class _Location:
             return Earlier(unread=[str(error)])
 
     def _load(self, store: Store, nodeids: Collection[str] | None) -> Earlier:
-        ids = self._counting(store.infos(last=_LOOKED_THROUGH))[-self._most :]
+        infos = store.infos(last=_LOOKED_THROUGH)
+        ids = self._counting([info for info in infos if self._until is None or info.started_at < self._until])
+        ids = ids[-self._most :]
         if not ids:
             return Earlier(empty=[store.shown], unread=_together(store.faults))
         history = store.history(ids, nodeids=nodeids)
