@@ -68,8 +68,8 @@ def opened(browser: Browser, page_file: Path, tests: int) -> dict[str, Taken]:
             "opened, all rows drawn": _timed(page, lambda: page.goto(page_file.as_uri()), _rows(tests)),
             "a click on a column's head, sorted": _timed(
                 page,
-                lambda: page.click('#table thead button[data-key="name"]'),
-                '#table th[aria-sort="ascending"].c-name',
+                lambda: page.click('#table thead button[data-key="test"]'),
+                '#table th[aria-sort="ascending"].c-test',
             ),
             "a test's view, its first chart drawn": _timed(
                 page, lambda: page.click("#table tbody tr a"), "#test .js-plotly-plot .main-svg"

@@ -170,9 +170,10 @@ def test_the_latest_run_of_the_project_is_held_against_those_that_it_came_from(p
     assert trend((project / "latest.html").read_text()) == [10, 20, 30]
 
 
-def test_a_run_that_is_told_of_later_is_held_against_those_before_it(project):
-    page = report(project, "2abcd", *PAGE).stdout
-    assert trend(page) == [10, 20]
+def test_a_run_that_is_told_of_later_is_held_against_those_before_it(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    open_store(".tfmem/runs", root=tmp_path).push([run_of(number, 10 * number) for number in (1, 2, 3)])
+    assert trend(report(tmp_path, f"{2:032x}", *PAGE).stdout) == [10, 20]
 
 
 def test_the_runs_of_another_branch_are_not_its_past_wherever_they_are(project):
