@@ -183,7 +183,7 @@ def assert_is_workflow(workflow: dict) -> None:
     for step in steps:
         assert ("uses" in step) != ("run" in step)
         if "uses" in step:
-            assert re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40}", step["uses"])
+            assert re.fullmatch(r"(benchmark-)?actions?/[\w/-]+@[0-9a-f]{40}|\./\.github/actions/tfmem", step["uses"])
         elif step["run"].startswith("tfmem "):
             assert_is_understood(shlex.split(step["run"])[1:])
 
