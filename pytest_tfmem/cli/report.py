@@ -9,7 +9,7 @@ import click
 
 from pytest_tfmem.cli.output import write_text
 from pytest_tfmem.cli.statuses import OK
-from pytest_tfmem.cli.subject import digest_here, find_run, run_options
+from pytest_tfmem.cli.subject import digest_here, find_run, root_here, run_options
 from pytest_tfmem.errors import TfmemError, one_line
 
 if TYPE_CHECKING:
@@ -74,7 +74,14 @@ def _rendered(digest: Digest, format_: str) -> str:
         from pytest_tfmem.page.render import page_of  # noqa: PLC0415  the others need no Jinja2
 
         return page_of(digest)
-    raise click.UsageError(f"{format_} cannot be written yet: {digest.sentence}")
+    if format_ == "markdown":
+        from pytest_tfmem.pullrequest.markdown import markdown  # noqa: PLC0415  --help is to be quick
+
+        return markdown(digest)
+    from pytest_tfmem.pullrequest.annotations import commands  # noqa: PLC0415  the same
+    from pytest_tfmem.pullrequest.places import prefix_of  # noqa: PLC0415  the same
+
+    return commands(digest, prefix=prefix_of(root_here()))
 
 
 def _read_gate(name: str) -> GateResult:

@@ -58,6 +58,14 @@ def digest_here(run: RecordedRun, *, history: str | None, last: int, gate: GateR
     return digest_of(run, before, directory=Path.cwd(), tolerance=tolerance(), gate=gate)
 
 
+def root_here() -> Path:
+    """The folder that the places of tests and limits are counted from: the current one, where pytest knows of none."""
+    try:
+        return Path(project_here().root)
+    except TfmemError:
+        return Path.cwd()
+
+
 def _latest(history: str | None) -> RecordedRun:
     store = _store(history)
     infos = store.infos(last=1) if store else []

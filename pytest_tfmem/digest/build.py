@@ -62,10 +62,11 @@ def digest_of(
     found = findings_of_gate(gate, by_id) if gate else findings_of(run.tests, judged, changes)
     runs = min(before.runs, MOST_RUNS)
     complete = run.footer is not None
+    compared = runs if any(one.before_bytes is not None for one in changes) else 0
     weight, sentence = (
         verdict_of_gate(gate, found)
         if gate
-        else verdict_of_run(run.tests, found, complete=complete, held_against=runs if changes else 0)
+        else verdict_of_run(run.tests, found, complete=complete, held_against=compared)
     )
     whole = joined(before.history, history_of([run]))
     past = past_of(whole)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.digest.model import KINDS, Finding
-from pytest_tfmem.figures import GPU_FIGURES, each
+from pytest_tfmem.figures import GPU_FIGURES, each, greatest
 from pytest_tfmem.history.commits import shortened
+from pytest_tfmem.report.gpus import why_not
+from pytest_tfmem.report.waivers import waiver_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_tfmem.digest.model import Kind
-    from pytest_tfmem.figures import Measurement
+    from pytest_tfmem.figures import Measurement, Regression
     from pytest_tfmem.gate.changes import Change
     from pytest_tfmem.gate.result import GateResult, GateVerdict, Weight
     from pytest_tfmem.gate.result import Judged as GateJudged
@@ -41,19 +44,36 @@ _OF_GATE: dict[GateVerdict, Kind] = {
 
 
 def findings_of(tests: Sequence[Measurement], judged: Iterable[Judged], changes: Iterable[Change]) -> list[Finding]:
-    """What is not well in a run: of its tests, their limits, and the changes since earlier runs."""
+    """What is not well in a run: of its tests, their limits, and the changes since earlier runs.
+
+    A test that failed has at least one that fails, whatever is known of it.
+    """
     by_id = {test.nodeid: test for test in tests}
-    of_tests = chain.from_iterable(map(_of_test, tests))
     of_limits = (_of_limit(one, by_id[one.nodeid]) for one in judged if one.standing in _OF_LIMITS)
     of_changes = (_of_change(one, by_id[one.key.nodeid]) for one in changes if one.key.nodeid in by_id)
-    return worst_first([*of_tests, *of_limits, *(one for one in of_changes if one)])
+    found = [*chain.from_iterable(map(_of_test, tests)), *of_limits, *(one for one in of_changes if one)]
+    told = {(one.nodeid, one.figure, one.gpu or 0) for one in found if one.kind == "regressed"}
+    found += [
+        _of_regression(one, test)
+        for test in tests
+        for one in test.regressions
+        if test.outcome == "failed" and (test.nodeid, one.figure, one.gpu) not in told
+    ]
+    failing = {one.nodeid for one in found if one.weight == "fails"}
+    unsaid = (test for test in tests if test.outcome == "failed" and test.nodeid not in failing)
+    return worst_first([*found, *(_whole(test, "failed", "fails", "it failed") for test in unsaid)])
 
 
 def findings_of_gate(result: GateResult, tests: Mapping[str, Measurement]) -> list[Finding]:
-    """What is not well by the gate's verdicts. `tests`: those of the run that is shown with it, by id."""
-    found = (_of_gate(one, tests.get(one.nodeid)) for one in result.judged)
+    """What is not well by the gate's verdicts. `tests`: those of the run that is shown with it, by id.
+
+    What is said of those beside it is no more than a warning: it is the gate that decides.
+    """
+    several = {(one.nodeid, one.figure) for one in result.judged if one.gpu}
+    found = (_of_gate(one, tests.get(one.nodeid), several=(one.nodeid, one.figure) in several) for one in result.judged)
     of_tests = chain.from_iterable(map(_of_test, tests.values()))
-    return worst_first([*(one for one in found if one), *of_tests])
+    warned = (replace(one, weight="warns") if one.weight == "fails" else one for one in of_tests)
+    return worst_first([*(one for one in found if one), *warned])
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:
@@ -76,7 +96,11 @@ def worst_first(found: Iterable[Finding]) -> list[Finding]:
 
 
 def worst_weight(found: Iterable[Finding]) -> Weight:
-    return min((one.weight for one in found), key=_WEIGHTS.index, default="fine")
+    return worst_of(one.weight for one in found)
+
+
+def worst_of(weights: Iterable[Weight]) -> Weight:
+    return min(weights, key=_WEIGHTS.index, default="fine")
 
 
 def _share(one: Finding) -> float:
@@ -93,8 +117,17 @@ def _of_test(test: Measurement) -> Iterator[Finding]:
         yield _whole(test, "failed", "fails", "it failed for another reason than its memory")
     if test.out_of_memory:
         yield _whole(test, "out of memory", "warns", test.out_of_memory)
-    if test.unmeasured:
-        yield _whole(test, "unmeasured", "warns", test.unmeasured)
+    unmeasured = test.unmeasured or ("" if test.died else _unread(test))
+    if unmeasured:
+        yield _whole(test, "unmeasured", "warns", unmeasured)
+
+
+def _unread(test: Measurement) -> str:
+    """Why a test that ran has no reading at all; empty if it has one."""
+    if test.outcome == "skipped" or any(map(greatest, test.readings.values())):
+        return ""
+    reasons = dict.fromkeys(why_not(reading, otherwise="") for reading in test.readings.values())
+    return "; ".join(filter(None, reasons)) or "no figure has a reading"
 
 
 def _whole(test: Measurement, kind: Kind, weight: Weight, note: str) -> Finding:
@@ -114,7 +147,7 @@ def _of_limit(one: Judged, test: Measurement) -> Finding:
         exactness=one.reading.exactness if one.reading else None,
         where=one.limit.where,
         defined=test.where,
-        notes=(*([one.reason] if one.reason else []), *one.notes),
+        notes=tuple(filter(None, (one.reason, waiver_text(one.limit.waiver) if one.limit.waiver else "", *one.notes))),
     )
 
 
@@ -134,7 +167,7 @@ def _of_change(change: Change, test: Measurement) -> Finding | None:
         return None
     kind, weight = weights[change.standing]
     baseline = change.baseline
-    runs = f"steady in {len(baseline.values)} runs before" if baseline else ""
+    runs = _runs(len(baseline.values)) if baseline else ""
     several = len(each(test.readings.get(change.key.figure))) > 1
     return Finding(
         kind=kind,
@@ -152,7 +185,28 @@ def _of_change(change: Change, test: Measurement) -> Finding | None:
     )
 
 
-def _of_gate(one: GateJudged, test: Measurement | None) -> Finding | None:
+def _of_regression(one: Regression, test: Measurement) -> Finding:
+    """What the test itself failed for, where the history that it was held against is not at hand."""
+    return Finding(
+        kind="regressed",
+        weight="fails",
+        nodeid=test.nodeid,
+        figure=one.figure,
+        gpu=one.gpu if len(each(test.readings.get(one.figure))) > 1 else None,
+        now_bytes=one.now_bytes,
+        before_bytes=one.before_bytes,
+        since=one.since,
+        since_commit=one.since_commit,
+        defined=test.where,
+        notes=(_runs(one.runs), "confirmed by running it again"),
+    )
+
+
+def _runs(count: int) -> str:
+    return "steady in the run before" if count == 1 else f"steady in {count} runs before"
+
+
+def _of_gate(one: GateJudged, test: Measurement | None, *, several: bool) -> Finding | None:
     if one.verdict not in _OF_GATE:
         return None
     over = one.verdict in {"over", "over-inherited", "waived", "near", "not-measured"}
@@ -164,7 +218,7 @@ def _of_gate(one: GateJudged, test: Measurement | None) -> Finding | None:
         weight=one.weight,
         nodeid=one.nodeid,
         figure=one.figure,
-        gpu=one.gpu or None,
+        gpu=one.gpu if several else None,
         now_bytes=one.head_bytes if decided or one.now_bytes is None else one.now_bytes,
         allowed_bytes=limit.bytes if limit and over else None,
         before_bytes=one.base_bytes if decided else one.before_bytes,
