@@ -11,7 +11,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     settings
     comparison
     digest
-    page pullrequest
+    page pullrequest exports
     request ordering reporting testrun ahead recording session
     upkeep summary htmlreport
     plugin check doctor attempts
@@ -36,6 +36,7 @@ What each room knows:
     digest    a run summed up for readers away from the terminal: its verdict, what is not fine, every test
     page      a run on a page: one HTML file that asks the network for nothing
     pullrequest a digest where a change is reviewed: a summary or comment in Markdown, and annotations
+    exports   a run in the formats that other tools read
     request   what is asked of one test, by its markers, the file and the options
     ordering  the order for one test: what its process needs to be started, and is to be told
     reporting what pytest is told of a test that did not run where it thinks, or ran there though it should not have

@@ -6,7 +6,10 @@ import datetime as dt
 
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import FIGURES, Checkpoint, GpuTimeline, NotMeasured, Reading, Timeline
+from pytest_tfmem.figures import FIGURES, Checkpoint, GpuTimeline, Limit, Measurement, NotMeasured, Reading, Timeline
+from pytest_tfmem.history.environment import Environment
+from pytest_tfmem.history.recorded import RecordedRun
+from pytest_tfmem.history.rundocument import Run
 
 _SEGMENT = st.text("ab:[]@*?.é\n'", min_size=1, max_size=4)
 _NAME = st.text("abT_", min_size=1, max_size=4)
@@ -135,3 +138,35 @@ documents = st.fixed_dictionaries(
     },
 )
 """What a budgets.yaml may say, as the plain values that YAML makes of it."""
+
+
+hostile_texts = st.text(max_size=12) | st.text("=+-@'\t\r\n\"\\#|`{}~,;<é世\u202e\x1b\x00\udc80\uff1dab", max_size=12)
+"""What stands in ids, sources and paths: what other tools take for their own signs, and what no text should hold."""
+
+
+def recorded_runs(
+    sizes: st.SearchStrategy[int] = size_bytes, texts: st.SearchStrategy[str] = hostile_texts
+) -> st.SearchStrategy[RecordedRun]:
+    """A run of a few tests, some of which failed, with readings and limits of any kind, and with ids of any kind."""
+    limits = st.builds(Limit, bytes=sizes, where=texts, level=levels)
+    tests = st.builds(
+        Measurement,
+        nodeid=texts | nodeids() | st.text("ab世", min_size=1000, max_size=1100),
+        outcome=st.sampled_from(["passed", "passed", "failed", "skipped"]),
+        start_method=st.just("spawn"),
+        verdict=st.just("ok"),
+        readings=st.dictionaries(figures, readings(sizes, texts), max_size=4),
+        limits=st.dictionaries(figures, limits, max_size=2),
+        verdicts=st.dictionaries(figures, st.sampled_from(["ok", "over", "not-measured"]), max_size=2),
+        phases=st.just({}),
+        allocator=texts,
+        unmeasured=st.just("") | texts,
+    )
+    words = dict.fromkeys(("python", "python_implementation", "system", "os", "kernel", "machine"), texts)
+    settings = st.dictionaries(texts, texts, max_size=2)
+    environments = st.builds(
+        Environment, **words, packages=settings, settings=settings, gpus=st.lists(texts, max_size=2), libc=texts
+    )
+    moments = st.datetimes(dt.datetime(2000, 1, 1), timezones=st.just(dt.UTC))  # noqa: DTZ001  Hypothesis adds the zone
+    runs = st.builds(Run, id=texts, started_at=moments, commit=st.none() | texts, branch=st.none() | texts)
+    return st.builds(RecordedRun, run=runs, environment=environments, tests=st.lists(tests, max_size=4))

@@ -67,6 +67,7 @@ NOT_RUN = {
     "tox -p auto": "the suite, many times over",
     "tox run -e gpu": "it needs a GPU",
     "tox run -e docs": "the test of the site does it",
+    "bencher run --project my-project --testbed ci-t4 --adapter json --file memory.json": "it needs an account",
 }
 A_SMALL_TEST = """
 import pytest
@@ -170,6 +171,9 @@ def test_yaml_examples_are_budgets_or_workflows(example, tmp_path):
     if "\njobs:\n" in example.text:
         assert_is_workflow(yaml.load(example.text, Loader=yaml.BaseLoader))
         return
+    if "  script:\n" in example.text:
+        assert_is_job_of_gitlab(yaml.load(example.text, Loader=yaml.BaseLoader))
+        return
     path = tmp_path / "budgets.yaml"
     path.write_text(example.text, encoding="utf-8")
     assert load_budgets(path, shown=str(example)).entries
@@ -188,6 +192,15 @@ def assert_is_workflow(workflow: dict) -> None:
             assert_is_understood(shlex.split(step["run"])[1:])
 
 
+def assert_is_job_of_gitlab(jobs: dict) -> None:
+    """With commands that there are, which write what the job then uploads."""
+    for job in jobs.values():
+        for command in job["script"]:
+            if command.startswith("tfmem "):
+                assert_is_understood(shlex.split(command)[1:])
+        assert all(any(name in command for command in job["script"]) for name in job["artifacts"]["reports"].values())
+
+
 def assert_is_understood(arguments: list[str]) -> None:
     """The command `tfmem` has these options."""
     command = tfmem.get_command(Context(tfmem), arguments[0])
@@ -200,6 +213,8 @@ def test_commands_do_what_the_page_says(example, project, checkout):
     folder = checkout if example.page.name == "README.md" else project
     if "suspect" in example.output or "tfmem gate" in example.text:
         let_a_test_grow(folder)
+    if "tfmem export" in example.text:
+        assert run("pytest", folder).returncode == 0
     for command in filter(is_run, example.commands):
         result = run(command, folder)
         fails = "FAILED" in example.output or "regressed" in example.output

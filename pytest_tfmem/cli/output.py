@@ -56,7 +56,7 @@ def write_text(text: str, target: str) -> None:
         click.echo(text, nl=False)
         return
     try:
-        Path(target).write_text(text, encoding="utf-8")
+        Path(target).write_text(text, encoding="utf-8", newline="")
     except (OSError, ValueError) as fault:
         what = getattr(fault, "strerror", None) or "cannot be written"
         raise TfmemError(what, where=one_line(target)) from fault
