@@ -37,24 +37,30 @@ class Block:
         return "".join([self.before, *(f"{row}\n" for row in rows), told and f"\n{told}", self.after])
 
     def least(self) -> int:
-        """Most characters that it takes beside its rows."""
-        return len(self.before) + len(self.after) + (len(self.rest(self.count)) + 1 if self.count else 0)
+        """Most bytes that it takes beside its rows."""
+        rest = f"\n{self.rest(self.count)}" if self.count else ""
+        return size(f"{self.before}{self.after}{rest}")
 
 
 def fitted(blocks: Sequence[Block], *, most: int) -> str:
-    """The blocks in their order, in at most `most` characters if what cannot be left out has no more."""
+    """The blocks in their order, in at most `most` bytes of UTF-8 if what cannot be left out has no more."""
     room = most - sum(block.least() for block in blocks)
     kept: dict[int, list[str]] = {}
     for place in sorted(range(len(blocks)), key=lambda place: -blocks[place].importance):
         kept[place] = _first(blocks[place].rows, room)
-        room -= sum(len(row) + 1 for row in kept[place])
+        room -= sum(size(row) + 1 for row in kept[place])
     return "".join(block.text(kept[place]) for place, block in enumerate(blocks))
+
+
+def size(text: str) -> int:
+    """Bytes of UTF-8: no fewer than there are characters, however those who take the text count them."""
+    return len(text.encode())
 
 
 def _first(rows: Iterable[str], room: int) -> list[str]:
     kept = []
     for row in rows:
-        room -= len(row) + 1
+        room -= size(row) + 1
         if room < 0:
             break
         kept.append(row)

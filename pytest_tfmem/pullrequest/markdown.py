@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from pytest_tfmem.digest.model import Digest, Finding
 
 MARKER = "<!-- tfmem -->"
-MOST_CHARACTERS = 60_000  # of a comment GitHub takes 65,536
+MOST_BYTES = 60_000  # of a comment GitHub takes 65,536 characters
 _TABLE = "| Test | Figure | Memory | Change |\n|---|---|---|--:|\n"
 _LONGEST_SENTENCE = 2000
 _MOST_REMARKS = 700
 
 
 def markdown(digest: Digest) -> str:
-    """The digest as Markdown of at most 60,000 characters, whatever there is to say.
+    """The digest as Markdown of at most 60,000 bytes, and so characters, whatever there is to say.
 
     Text of tests, files and environments is shown and never rendered, and nobody is mentioned by it. What does not fit
     is left out, which is said: first what is fine, then what is near a limit or has improved, then what only warns.
@@ -44,7 +44,7 @@ def markdown(digest: Digest) -> str:
         *all_tests(digest, importance=1),
         *conditions(digest, importance=3),
     ]
-    return fitted(blocks, most=MOST_CHARACTERS)
+    return fitted(blocks, most=MOST_BYTES)
 
 
 def _head(digest: Digest) -> str:

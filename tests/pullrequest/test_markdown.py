@@ -11,7 +11,7 @@ from pytest_tfmem.budgets.raises import Raise
 from pytest_tfmem.figures import Limit, Reading
 from pytest_tfmem.gate.result import Renamed, Stale
 from pytest_tfmem.history.rundocument import Shard
-from pytest_tfmem.pullrequest.fitting import Block, fitted
+from pytest_tfmem.pullrequest.fitting import Block, fitted, size
 from pytest_tfmem.pullrequest.markdown import markdown
 from tests.made import made_test
 from tests.pullrequest.conftest import (
@@ -188,11 +188,17 @@ def over(nodeid):
 
 def test_five_thousand_failing_tests_with_long_names_fit_with_their_verdict():
     page = markdown(digest(*many(5000, over)))
-    assert 55_000 < len(page) <= 60_000
+    assert 55_000 < size(page) <= 60_000
     assert "5000 tests are over their memory limits." in page
     assert page.count("❌ `") > 50
     assert "more that did not fit here: `tfmem report -o report.html` has them all." in page
     assert by_github(page).tags <= OURS
+
+
+def test_text_of_many_bytes_fits_too():
+    page = markdown(digest(*[limited(f"{number}{'🎉é' * 500}", 812 * MIB, "over") for number in range(500)]))
+    assert 55_000 < size(page) <= 60_000
+    assert page.startswith("<!-- tfmem -->\n### ❌ Memory budgets: failed\n")
 
 
 def test_what_is_fine_goes_first_then_what_is_near_then_what_warns():
@@ -242,7 +248,7 @@ def test_a_gate_with_everything_in_excess_fits():
         warnings=[long] * 500,
     )
     page = markdown(result)
-    assert len(page) <= 60_000
+    assert size(page) <= 60_000
     assert page.startswith("<!-- tfmem -->\n### ❌ Memory budgets: failed\n")
     assert page.count("needs more than before") > 3
     assert "and 490 more" in page
@@ -265,7 +271,7 @@ def test_a_gate_with_everything_in_excess_fits():
 )
 def test_blocks_fit_and_lose_rows_of_the_least_importance(blocks, most):
     text = fitted(blocks, most=most)
-    assert len(text) <= most
+    assert size(text) <= most
     whole = "".join(block.text(block.rows) for block in blocks)
     assert text == whole or "more" in text
 
