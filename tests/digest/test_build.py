@@ -148,7 +148,8 @@ def test_with_a_gate_its_verdict_stands_in_place_of_what_history_says(tmp_path):
     assert [one.kind for one in found.findings] == ["regressed"]
     (told,) = found.tests
     assert (told.weight, len(told.trends[0].bytes)) == ("fails", 21)
-    passed = digest(run, before, tmp_path, gate=gate_result(status=0, sentence="Nothing needs more memory."))
+    kept = Judged(nodeid="test_a", figure="rss_anon", verdict="ok", weight="fine")
+    passed = digest(run, before, tmp_path, gate=gate_result(kept, status=0, sentence="Nothing needs more memory."))
     assert (passed.weight, passed.findings, passed.tests[0].weight) == ("fine", [], "fine")
 
 
