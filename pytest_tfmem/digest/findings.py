@@ -11,6 +11,7 @@ from pytest_tfmem.figures import GPU_FIGURES, each, greatest
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.gpus import why_not
 from pytest_tfmem.report.waivers import waiver_text
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -167,7 +168,6 @@ def _of_change(change: Change, test: Measurement) -> Finding | None:
         return None
     kind, weight = weights[change.standing]
     baseline = change.baseline
-    runs = _runs(len(baseline.values)) if baseline else ""
     several = len(each(test.readings.get(change.key.figure))) > 1
     return Finding(
         kind=kind,
@@ -180,8 +180,8 @@ def _of_change(change: Change, test: Measurement) -> Finding | None:
         exactness=change.exactness,
         since=baseline.since if baseline else None,
         since_commit=baseline.since_commit if baseline else None,
+        runs=len(baseline.values) if baseline else 0,
         defined=test.where,
-        notes=(runs,) if runs else (),
     )
 
 
@@ -197,13 +197,10 @@ def _of_regression(one: Regression, test: Measurement) -> Finding:
         before_bytes=one.before_bytes,
         since=one.since,
         since_commit=one.since_commit,
+        runs=one.runs,
         defined=test.where,
-        notes=(_runs(one.runs), "confirmed by running it again"),
+        notes=("confirmed by running it again",),
     )
-
-
-def _runs(count: int) -> str:
-    return "steady in the run before" if count == 1 else f"steady in {count} runs before"
 
 
 def _of_gate(one: GateJudged, test: Measurement | None, *, several: bool) -> Finding | None:
@@ -231,8 +228,9 @@ def _of_gate(one: GateJudged, test: Measurement | None, *, several: bool) -> Fin
 
 
 def told_since(one: Finding) -> str:
-    """`steady since 2026-03-01 (3f2a1b0c)`, where that is known."""
+    """`steady in 12 runs since 2026-03-01 (3f2a1b0c)`, where that is known."""
     if one.since is None:
         return ""
     commit = f" ({shortened(one.since_commit)})" if one.since_commit else ""
-    return f"steady since {one.since:%Y-%m-%d}{commit}"
+    runs = f" in {count_of(one.runs, 'run')}" if one.runs else ""
+    return f"steady{runs} since {one.since:%Y-%m-%d}{commit}"

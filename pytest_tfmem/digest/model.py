@@ -58,10 +58,11 @@ KINDS: tuple[Kind, ...] = (
 class Finding:
     """One thing that is not plainly well. `weight`: whether the run fails by it.
 
-    `figure` is empty for what is of the whole test. `gpu` is the place of the GPU, None where the figure is not per GPU
-    or has only one. `now_bytes`, `allowed_bytes`, `before_bytes`: the reading, the ceiling that it is held against, the
-    median of what it was; None where there is none. `where`: the line that set the limit. `defined`: the line of the
-    test. `notes`: what else there is to say, each a sentence without a full stop.
+    `figure` is empty for what is of the whole test. `gpu` is the place of the GPU, None where the figure is not per
+    GPU or has only one. `now_bytes`, `allowed_bytes`, `before_bytes`: the reading, the ceiling that it is held
+    against, the median of what it was; None where there is none. `runs`: in how many it was that, from `since` on.
+    `where`: the line that set the limit. `defined`: the line of the test. `notes`: what else there is to say, each
+    a sentence without a full stop.
     """
 
     kind: Kind
@@ -75,6 +76,7 @@ class Finding:
     exactness: Exactness | None = None
     since: dt.datetime | None = None
     since_commit: str | None = None
+    runs: int = 0
     where: str = ""
     defined: str = ""
     notes: tuple[str, ...] = ()

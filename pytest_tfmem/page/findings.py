@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.digest.findings import told_since
 from pytest_tfmem.page.shown import lines_of, link_to_test, shown
-from pytest_tfmem.report.sizes import format_apart, format_excess, format_growths, format_percent
+from pytest_tfmem.report.sizes import format_apart, format_excess, format_growths, format_percent, format_share
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_tfmem.digest.model import Finding, Kind
     from pytest_tfmem.gate.result import Weight
@@ -36,15 +36,13 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "improved": ("Need less than before", "Their limits could be trimmed."),
 }
 _FIRST = 8  # of a group, the rest being folded
+_BY_REASON = {"not measured", "unmeasured"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One finding. `now`, `other`: what it is and what it is held against, with `sign` between them; `share` fills a
-    bar, 1.0 being what is allowed or what it was."""
+class Line:
+    """One figure of a finding: what it is, and what it is held against, a limit if `is_limit`, else what it was."""
 
-    name: tuple[str, str]
-    link: str
     figure: str
     now: str
     other: str
@@ -53,7 +51,15 @@ class Row:
     growth: str
     since: str
     where: str
-    defined: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Findings of one test, or one finding of several: the tests by name and link, their figures, and what else there
+    is to say."""
+
+    tests: Sequence[tuple[tuple[str, str], str]]
+    lines: Sequence[Line]
     notes: Sequence[str]
 
 
@@ -66,8 +72,8 @@ class Group:
     title: str
     meaning: str
     tests: int
-    first: Sequence[Row]
-    rest: Sequence[Row]
+    first: Sequence[Item]
+    rest: Sequence[Item]
 
 
 def groups_of(found: Sequence[Finding], *, fine: bool) -> list[Group]:
@@ -77,7 +83,7 @@ def groups_of(found: Sequence[Finding], *, fine: bool) -> list[Group]:
 
 
 def _group(found: Sequence[Finding]) -> Group:
-    rows = [*map(row_of, found)]
+    items = [*(_of_reasons(found) if found[0].kind in _BY_REASON else _of_tests(found))]
     title, meaning = KINDS[found[0].kind]
     return Group(
         kind=found[0].kind,
@@ -85,28 +91,57 @@ def _group(found: Sequence[Finding]) -> Group:
         title=title,
         meaning=meaning,
         tests=len({one.nodeid for one in found}),
-        first=rows[:_FIRST],
-        rest=rows[_FIRST:],
+        first=items[:_FIRST],
+        rest=items[_FIRST:],
     )
 
 
-def row_of(one: Finding) -> Row:
+def _of_tests(found: Sequence[Finding]) -> Iterator[Item]:
+    for nodeid, group in groupby(found, key=lambda one: one.nodeid):
+        ones = [*group]
+        lines = [line_of(one) for one in ones if one.figure]
+        since = {line.since for line in lines}
+        together = len(since) == 1  # what is the same of all is said once
+        yield Item(
+            tests=[(name_parts(nodeid, ones[0].defined), link_to_test(nodeid))],
+            lines=[replace(line, since="") for line in lines] if together else lines,
+            notes=[*(filter(None, since) if together else ()), *_once(note for one in ones for note in one.notes)],
+        )
+
+
+def _of_reasons(found: Sequence[Finding]) -> Iterator[Item]:
+    """One for each figure and reason: a machine without a GPU says the same of a hundred tests."""
+    together: dict[tuple[str, tuple[str, ...]], list[Finding]] = {}
+    for one in found:
+        together.setdefault((figure_of(one), one.notes), []).append(one)
+    for ones in together.values():
+        tests = {one.nodeid: (name_parts(one.nodeid, one.defined), link_to_test(one.nodeid)) for one in ones}
+        lines = {line_of(one) for one in ones if one.figure}
+        some = next(iter(lines), None)
+        yield Item(
+            tests=[*tests.values()],
+            lines=[some if len(lines) == 1 else replace(some, other="", where="")] if some else [],
+            notes=_once(ones[0].notes),
+        )
+
+
+def _once(notes: Iterable[str]) -> list[str]:
+    return [*dict.fromkeys(map(lines_of, notes))]
+
+
+def line_of(one: Finding) -> Line:
     other = one.before_bytes if one.allowed_bytes is None else one.allowed_bytes
     now, against = _pair(one.now_bytes, other)
     both = one.now_bytes is not None and other is not None
-    return Row(
-        name=name_parts(one.nodeid),
-        link=link_to_test(one.nodeid),
-        figure=figure_of(one),
+    return Line(
+        figure=shown(figure_of(one)),
         now=now,
         other=against,
         is_limit=one.allowed_bytes is not None,
         percent=_percent(one) if both else "",
-        growth=format_growths([(other or 0, one.now_bytes or 0)])[0] if both else "",
+        growth=_growth(one.now_bytes or 0, other or 0, is_limit=one.allowed_bytes is not None) if both else "",
         since=shown(told_since(one)),
         where=shown(one.where),
-        defined=shown(one.defined),
-        notes=[*map(lines_of, one.notes)],
     )
 
 
@@ -114,10 +149,10 @@ def figure_of(one: Finding) -> str:
     return f"{one.figure} on GPU:{one.gpu}" if one.gpu is not None else one.figure
 
 
-def name_parts(nodeid: str) -> tuple[str, str]:
-    """The file of a test, and its name within: `tests/test_a.py`, `TestB::test_c[d]`."""
+def name_parts(nodeid: str, defined: str = "") -> tuple[str, str]:
+    """Where a test is, and its name there: `tests/test_a.py:12`, `TestB::test_c[d]`."""
     file, _, name = shown(nodeid).partition("::")
-    return (file, name) if name else ("", file)
+    return (shown(defined) or file, name) if name else (shown(defined), file)
 
 
 def sentence_of(one: Finding) -> str:
@@ -126,13 +161,13 @@ def sentence_of(one: Finding) -> str:
 
 
 def _parts(one: Finding) -> Iterator[str]:
-    row = row_of(one)
-    by = f" ({row.percent})" if row.percent else ""
-    if row.now and row.other:
-        yield f"{row.figure} {row.now} > {row.other}{by}" if _is_over(one) else _held(row, by)
-    elif row.figure:
-        yield f"{row.figure} {row.now or 'not measured'}"
-    yield from filter(None, (row.since, row.where, *map(_first_line, row.notes)))
+    line = line_of(one)
+    by = f" ({line.percent})" if line.percent else ""
+    if line.now and line.other:
+        yield f"{line.figure} {line.now} > {line.other}{by}" if _is_over(one) else _held(line, by)
+    elif line.figure:
+        yield f"{line.figure} {line.now or 'not measured'}"
+    yield from filter(None, (line.since, line.where, *map(_first_line, map(lines_of, one.notes))))
 
 
 def _first_line(text: str) -> str:
@@ -144,8 +179,10 @@ def _is_over(one: Finding) -> bool:
     return one.allowed_bytes is not None and (one.now_bytes or 0) > one.allowed_bytes
 
 
-def _held(row: Row, by: str) -> str:
-    return f"{row.figure} {row.now} of {row.other}{by}" if row.is_limit else f"{row.figure} {row.other} → {row.now}{by}"
+def _held(line: Line, by: str) -> str:
+    if line.is_limit:
+        return f"{line.figure} {line.now} of {line.other}{by}"
+    return f"{line.figure} {line.other} → {line.now}{by}"
 
 
 def _pair(now: int | None, other: int | None) -> tuple[str, str]:
@@ -156,8 +193,15 @@ def _pair(now: int | None, other: int | None) -> tuple[str, str]:
 
 def _percent(one: Finding) -> str:
     now = one.now_bytes or 0
-    if one.allowed_bytes is not None:
-        if now > one.allowed_bytes > 0:
-            return format_excess(now, one.allowed_bytes)
-        return format_percent(one.allowed_bytes, now)
-    return format_percent(one.before_bytes or 0, now)
+    if one.allowed_bytes is None:
+        return format_percent(one.before_bytes or 0, now)
+    if now > one.allowed_bytes > 0:
+        return format_excess(now, one.allowed_bytes)
+    return format_share(now, one.allowed_bytes)
+
+
+def _growth(now: int, other: int, *, is_limit: bool) -> str:
+    """By how much it is over, or has changed; of what is under its limit, how much is left."""
+    if is_limit and now <= other:
+        return f"{format_size(other - now)} left"
+    return format_growths([(other, now)])[0]

@@ -128,7 +128,7 @@ class FindingData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TestData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One test. `id` is pytest's own; `shown`, where it differs, is fit to be looked at.
+    """One test. `id` is pytest's own; `shown`, where it differs, is fit to be looked at. `where` it is defined.
 
     `kind`: the worst of its findings, "fine" where there is none. `nearest`: the place, among its figures, of the one
     that is nearest to its limit, or matters most where none has a limit.
@@ -140,6 +140,7 @@ class TestData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shown: str = ""
     weight: str = "fine"
     kind: str = "fine"
+    where: str = ""
     outcome: str
     seconds: float | None = None
     nearest: int | None = None

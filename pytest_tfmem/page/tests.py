@@ -52,6 +52,7 @@ def _test(told: Told, found: Sequence[Finding], gate: Sequence[GateJudged], past
         shown=name if name != test.nodeid else "",
         weight=told.weight,
         kind=worst[0].kind if worst else "fine",
+        where=shown(test.where),
         outcome=test.outcome,
         seconds=_seconds(test),
         nearest=_nearest(figures),
@@ -90,8 +91,6 @@ def _pull(one: FigureData) -> tuple[int, float]:
 def _facts(test: Measurement) -> Iterator[tuple[str, str]]:
     """What there is to say of how the test ran, by name."""
     yield "Outcome", test.outcome + (", for its limits alone" if test.breached else "")
-    if test.where:
-        yield "Defined", shown(test.where)
     yield "Process", _START_METHODS[test.start_method]
     if test.why_spawned:
         yield "Not forked, for", shown(test.why_spawned)

@@ -5,7 +5,7 @@ let library = null;
 /** plotly.js. Rejects where the browser cannot unpack it: each chart has a table that says the same. */
 function drawing() {
   library ||= (async () => {
-    const bytes = Uint8Array.from(atob(byId('library').textContent), (character) => character.charCodeAt(0));
+    const bytes = binary(byId('library').textContent);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
     const script = document.createElement('script');
     script.textContent = await new Response(stream).text();
@@ -13,6 +13,14 @@ function drawing() {
     return window.Plotly;
   })();
   return library;
+}
+
+function binary(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 async function draw(place, traces, layout) {
@@ -37,7 +45,7 @@ function axis() {
 function frame() {
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour('text') };
   return {
-    font, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', margin: { l: 8, r: 14, t: 22, b: 8 }, hovermode: 'closest', dragmode: 'zoom',
+    font, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', margin: { l: 8, r: 38, t: 22, b: 8 }, hovermode: 'closest', dragmode: 'zoom',
     hoverlabel: { bgcolor: colour('raised'), bordercolor: colour('line-strong'), font: { ...font, color: colour('text') }, align: 'left' },
     xaxis: axis(), yaxis: axis(), showlegend: false,
   };
@@ -108,8 +116,8 @@ function drawTimeline(place, timeline) {
   return draw(place, traces, {
     showlegend: lines.length > 1, legend: { orientation: 'h', x: 0, y: -0.16, yanchor: 'top', font: { color: colour('text') } },
     shapes: marks.map((mark) => ({ type: 'line', x0: mark.milliseconds / 1000, x1: mark.milliseconds / 1000, yref: 'paper', y0: 0, y1: 1, line: { color: colour('muted'), width: 1, dash: 'dot' } })),
-    annotations: apart(marks, end * 1000, place.clientWidth).map(([mark, level]) => ({ x: mark.milliseconds / 1000, yref: 'paper', y: 1, yshift: 2 + 13 * level, xanchor: 'left', yanchor: 'bottom', text: inChart(cut(mark.name, 24)), showarrow: false, font: { color: colour('muted'), size: 11 } })),
-    margin: { l: 8, r: 14, t: 50, b: 8 },
+    annotations: apart(marks, end * 1000, place.clientWidth).map(({ mark, level, anchor }) => ({ x: mark.milliseconds / 1000, yref: 'paper', y: 1, yshift: 2 + 13 * level, xanchor: anchor, yanchor: 'bottom', text: inChart(cut(mark.name, 24)), showarrow: false, font: { color: colour('muted'), size: 11 } })),
+    margin: { l: 8, r: 24, t: 50, b: 8 },
     xaxis: { ...axis(), showgrid: false, ticksuffix: ' s', range: [0, end * 1.02] },
     yaxis: { ...axis(), ticksuffix: ` ${unit}`, range: [0, (most / factor) * 1.08] },
   });
@@ -119,11 +127,14 @@ function drawTimeline(place, timeline) {
 function apart(marks, end, width) {
   const free = [-Infinity, -Infinity, -Infinity];
   return marks.flatMap((mark) => {
-    const from = (mark.milliseconds / end) * width * 0.9;
+    const wide = 6.5 * Math.min(24, mark.name.length) + 8;
+    const at = (mark.milliseconds / end) * width * 0.85;
+    const anchor = at + wide > width * 0.9 ? 'right' : 'left';
+    const from = anchor === 'right' ? at - wide : at;
     const level = free.findIndex((taken) => taken < from);
     if (level < 0) return [];
-    free[level] = from + 7 * Math.min(24, mark.name.length) + 8;
-    return [[mark, level]];
+    free[level] = from + wide;
+    return [{ mark, level, anchor }];
   });
 }
 

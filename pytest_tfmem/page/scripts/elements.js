@@ -37,11 +37,11 @@ function kindOf(test) {
 }
 
 /** A test's file, and its name within, as two parts of one line; `most` cuts what is too long to be looked at. */
-function nameOf(test, most = Infinity) {
+function nameOf(test, most = Infinity, where = '') {
   const name = test.shown || test.id;
   const at = name.indexOf('::');
   const [file, leaf] = at > 0 && at + 2 < name.length ? [name.slice(0, at), name.slice(at + 2)] : ['', name];
-  return [file ? html('span', { class: 'file' }, cut(file, most)) : null, ' ', html('span', { class: 'leaf' }, cut(leaf, most))];
+  return [file || where ? html('span', { class: 'file' }, cut(where || file, most)) : null, ' ', html('span', { class: 'leaf' }, cut(leaf, most))];
 }
 
 function cut(text, most) {

@@ -13,13 +13,23 @@ function figureRow(one) {
   const read = has(one, 'bytes');
   return html('tr', {},
     html('th', { scope: 'row' }, one.figure, one.gpu ? html('small', {}, one.gpu) : null),
-    html('td', { class: 'number' }, read ? [html('b', {}, size(one.bytes)), html('small', {}, `${one.bytes.toLocaleString('en-US')} B`)] : html('span', { class: 'none' }, 'not measured')),
-    html('td', { class: 'number' }, has(one, 'limit_bytes') ? size(one.limit_bytes) : none()),
-    html('td', { class: 'number' }, shareCell({ one }) || none()),
-    html('td', { class: 'held' }, verdictOf(one), (one.limit_notes || []).map((note) => html('small', {}, note)), one.gate ? html('small', {}, `gate: ${one.gate}`) : null),
-    html('td', { class: 'held' }, has(one, 'before_bytes') ? `${size(one.before_bytes)}${one.change ? `, now ${one.change}` : ''}` : one.changed || none(),
-      (one.change_notes || []).map((note) => html('small', {}, note))),
-    html('td', { class: 'wide' }, read ? one.how : one.reason));
+    cell('Reading', 'number', read ? [html('b', {}, size(one.bytes)), html('small', {}, `${one.bytes.toLocaleString('en-US')} B`)] : [html('span', { class: 'none' }, 'not measured')]),
+    cell('Limit', 'number', has(one, 'limit_bytes') ? [html('span', {}, size(one.limit_bytes))] : []),
+    cell('Of limit', 'number', [shareCell({ one })]),
+    cell('Verdict', 'held', [verdictOf(one), (one.limit_notes || []).map((note) => html('small', {}, note)), one.gate ? html('small', {}, `gate: ${one.gate}`) : null]),
+    cell('Before', 'held', [beforeOf(one), (one.change_notes || []).map((note) => html('small', {}, note))]),
+    cell('Measured', 'wide', [html('span', {}, read ? one.how : one.reason)]));
+}
+
+/** A cell that says, where there is no head to its column, what it is; of nothing a dash. */
+function cell(head, kind, content) {
+  const found = content.flat().filter(Boolean);
+  return html('td', { 'data-head': head, class: `${kind}${found.length ? '' : ' blank'}` }, found.length ? found : none());
+}
+
+function beforeOf(one) {
+  if (!has(one, 'before_bytes')) return one.changed ? html('span', {}, one.changed) : null;
+  return html('span', {}, size(one.before_bytes), one.change ? `, now ${one.change}` : '');
 }
 
 function verdictOf(one) {
@@ -29,7 +39,7 @@ function verdictOf(one) {
     one.standing ? html('span', { class: `kind ${tone || 'warns'}` }, STANDINGS[one.standing] || one.standing) : null,
     changed ? html('span', { class: `kind ${changed}` }, one.changed) : null,
   ].filter(Boolean);
-  return words.length ? words.flatMap((word, at) => (at ? [', ', word] : [word])) : none();
+  return words.length ? html('span', {}, words.flatMap((word, at) => (at ? [', ', word] : [word]))) : null;
 }
 
 function none() {
@@ -38,12 +48,12 @@ function none() {
 
 function phaseTable(test) {
   const heads = ['Phase', 'Seconds', 'Peak resident', 'Growth', 'Anonymous'];
-  const cell = (value) => html('td', { class: 'number' }, value === undefined ? none() : size(value));
+  const sized = (head, value) => cell(head, 'number', value === undefined ? [] : [html('span', {}, size(value))]);
   return html('table', { class: 'figures', 'aria-label': 'Phases' },
     html('thead', {}, html('tr', {}, heads.map((head, at) => html('th', { scope: 'col', class: at ? 'number' : null }, head)))),
     html('tbody', {}, test.phases.map((phase) => html('tr', {},
-      html('th', { scope: 'row' }, phase.name), html('td', { class: 'number' }, phase.seconds === undefined ? none() : phase.seconds.toFixed(2)),
-      cell(phase.rss_bytes), cell(phase.rss_growth_bytes), cell(phase.rss_anon_bytes)))));
+      html('th', { scope: 'row' }, phase.name), cell('Seconds', 'number', phase.seconds === undefined ? [] : [html('span', {}, phase.seconds.toFixed(2))]),
+      sized('Peak resident', phase.rss_bytes), sized('Growth', phase.rss_growth_bytes), sized('Anonymous', phase.rss_anon_bytes)))));
 }
 
 /** Values behind a chart, made into a table when they are asked for. */

@@ -60,7 +60,8 @@ function changeCell(row) {
   if (!row.one.change) return html('span', { class: 'none' }, row.one.changed);
   const way = { regressed: 'regressed', suspect: 'up', improved: 'down' }[row.one.changed] || 'none';
   const word = way === 'none' ? null : html('span', { class: 'sr' }, ` ${row.one.changed}`);
-  return html('span', { class: way }, row.one.change, word);
+  const text = way === 'none' && Math.abs(changeOf(row)) < 0.0005 ? '≈ 0 %' : row.one.change;
+  return html('span', { class: way }, text, word);
 }
 
 function spreadOf(one) {

@@ -5,10 +5,10 @@ function testView(test, data, neighbours) {
   const trends = (test.figures || []).filter((one) => one.trend && one.trend.length > 3);
   place.replaceChildren(...[
     crumbs(neighbours), title(test), told('How it ended', test.died), told('Out of GPU memory', test.out_of_memory), told('Not measured', test.unmeasured),
-    (test.figures || []).length ? section('Figures', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Figures' }, figureTable(test)))) : null,
+    (test.figures || []).length ? section('Figures', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Table of figures' }, figureTable(test)))) : null,
     trends.length ? trendSection(test, trends, data.runs) : null,
     test.timeline ? timelineSection(test.timeline) : null,
-    (test.phases || []).length ? section('Phases', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Phases' }, phaseTable(test)))) : null,
+    (test.phases || []).length ? section('Phases', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Table of phases' }, phaseTable(test)))) : null,
   ].filter(Boolean));
 }
 
@@ -30,7 +30,7 @@ function crumbs([before, after]) {
 }
 
 function title(test) {
-  return html('header', { class: 'card title' }, kindOf(test), html('h1', { id: 'test-title', tabindex: '-1' }, nameOf(test)),
+  return html('header', { class: 'card title' }, kindOf(test), html('h1', { id: 'test-title', tabindex: '-1' }, nameOf(test, Infinity, test.where)),
     html('dl', { class: 'facts' }, (test.facts || []).map(([name, text]) => html('div', {}, html('dt', {}, name), html('dd', {}, text))),
       test.seconds === undefined ? null : html('div', {}, html('dt', {}, 'Took'), html('dd', {}, seconds(test.seconds)))),
     (test.findings || []).length ? html('ul', { class: 'findings-of', 'aria-label': 'What there is to know' }, test.findings.map((one) => html('li', {}, symbol(one.weight), html('span', {}, html('b', { class: one.weight }, one.kind), `: ${one.text}`)))) : null,
