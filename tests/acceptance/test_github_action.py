@@ -52,7 +52,7 @@ def origin(tmp_path_factory):
     repository.write("tests/test_train.py", TESTS)
     repository.write("tests/test_other.py", ANOTHER)
     repository.commit("two tests")
-    done = on_github(repository, base="").action()
+    done = on_github(repository, base="").action(pytest_args="-s")
     assert done.status == 0, done.log
     (recorded,) = (repository.path / ".tfmem" / "runs").glob("*.jsonl")
     first, *lines = recorded.read_text(encoding="utf-8").splitlines()
@@ -122,6 +122,7 @@ def test_a_push_is_recorded_and_its_history_is_kept_by_branch(origin):
 
 def test_what_tests_print_is_no_command_to_the_runner(origin):
     _, done = origin
+    assert "\n::warning::printed by a test\n" in done.log
     assert "::warning::printed by a test" not in done.commands
 
 

@@ -181,7 +181,7 @@ def test_no_branch_is_run_by_a_shell(comment, tmp_path):
         ([artifact(5)], packed(gate="{}")),
         ([artifact(5)], packed(gate="[" * 100_000)),
         ([artifact(5)], packed(**{"../gate.json": "x", "/gate.json": "x", "dir/gate.json": "x"})),
-        ([artifact(5)], packed(gate=b" " * 50_000_001)),
+        ([artifact(5)], packed(gate=msgspec.json.encode(RESULT) + b" " * 50_000_000)),
         ([artifact(5)], packed(run="nothing that is a run", gate=msgspec.json.encode(RESULT))),
     ],
     ids=["none", "others", "a path", "no archive", "no result", "deep", "other paths", "a bomb", "no run"],
