@@ -208,7 +208,10 @@ def _of_gate(one: GateJudged, test: Measurement | None, *, several: bool) -> Fin
         return None
     over = one.verdict in {"over", "over-inherited", "waived", "near", "not-measured"}
     limit = one.base_limit if one.base_limit and one.verdict == "over" else one.limit
-    decided = one.base_bytes is not None and one.head_bytes is not None
+    tried = one.base_bytes is not None and one.head_bytes is not None
+    # A suspect that base against head has cleared is shown as what made it one: its history.
+    cleared = ("up against history, not against the base",) if tried and one.verdict == "suspect" else ()
+    decided = tried and not cleared
     renamed = (f"renamed from {one.renamed_from}",) if one.renamed_from else ()
     return Finding(
         kind="undecided" if one.weight == "undecided" else _OF_GATE[one.verdict],
@@ -223,7 +226,7 @@ def _of_gate(one: GateJudged, test: Measurement | None, *, several: bool) -> Fin
         since_commit=one.since_commit,
         where=limit.where if limit and over else "",
         defined=test.where if test else "",
-        notes=(*renamed, *one.notes),
+        notes=(*renamed, *cleared, *one.notes),
     )
 
 

@@ -43,21 +43,19 @@ def _raised(one: Raise) -> str:
     return f"- {code(one.figure) or 'everything'}{of}: {allowed} ({code(one.where)}{moved})"
 
 
-def warnings(digest: Digest, *, importance: int) -> Iterator[Block]:
-    """What the reader should know of how this was found."""
-    ones = [*(digest.gate.warnings if digest.gate else []), *digest.notices]
-    if ones:
-        rows = [*(f"- ⚠️ {prose(one)}" for one in ones[:_MOST_WARNINGS]), *_more(len(ones) - _MOST_WARNINGS)]
-        yield Block(
-            importance=importance, count=len(rows), rows=rows, after="\n", rest=lambda rows: f"- and {rows:,} more\n\n"
-        )
-
-
-def changed_tests(digest: Digest, *, importance: int) -> Iterator[Block]:
-    """Tests that the base had under another name, had, or had not; and what could not be compared."""
-    rows = [*_changed(digest.gate)] if digest.gate else []
+def besides(digest: Digest, *, importance: int) -> Iterator[Block]:
+    """What the reader should know of how this was found, and of the tests that the base had, or had not."""
+    warnings = [*(digest.gate.warnings if digest.gate else []), *digest.notices]
+    rows = [*(f"- ⚠️ {prose(one)}" for one in warnings[:_MOST_WARNINGS]), *_more(len(warnings) - _MOST_WARNINGS)]
+    rows += _changed(digest.gate) if digest.gate else []
     if rows:
-        yield Block(importance=importance, count=len(rows), rows=rows, after="\n", rest=lambda _: "")
+        yield Block(
+            importance=importance,
+            count=len(rows),
+            rows=rows,
+            after="\n",
+            rest=lambda left_out: f"- and {left_out:,} more, which did not fit here\n\n",
+        )
 
 
 def _changed(gate: GateResult) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.digest.verdict import as_sentence, counted, listed
 from pytest_tfmem.history.commits import shortened
-from pytest_tfmem.pullrequest.changed import changed_tests, raised, warnings
+from pytest_tfmem.pullrequest.changed import besides, raised
 from pytest_tfmem.pullrequest.escaping import code, nodeid, prose
 from pytest_tfmem.pullrequest.fitting import Block, fitted
 from pytest_tfmem.pullrequest.folded import all_tests, conditions
@@ -36,10 +36,9 @@ def markdown(digest: Digest) -> str:
     fine = [one for one in digest.findings if one.weight == "fine"]
     blocks = [
         Block(importance=0, before=_head(digest)),
-        *raised(digest, importance=7),
-        *_table(told, importance=6),
-        *warnings(digest, importance=5),
-        *changed_tests(digest, importance=4),
+        *raised(digest, importance=6),
+        *_table(told, importance=5),
+        *besides(digest, importance=4),
         *_folded_table(fine, importance=2),
         *all_tests(digest, importance=1),
         *conditions(digest, importance=3),

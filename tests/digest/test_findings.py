@@ -123,6 +123,15 @@ def test_of_a_gates_result_each_gpu_of_several_is_named():
     assert [(one.nodeid, one.gpu) for one in findings_of_gate(several, {})] == [("a", 0), ("a", 1), ("b", None)]
 
 
+def test_a_suspect_that_the_base_has_cleared_is_shown_against_its_history():
+    suspect = judged("a", verdict="suspect", weight="warns", base_bytes=77 * MIB, head_bytes=77 * MIB)
+    (one,) = findings_of_gate(gate_result(suspect), {})
+    assert (one.before_bytes, one.now_bytes) == (74 * MIB, 77 * MIB)
+    assert one.notes == ("up against history, not against the base",)
+    (one,) = findings_of_gate(gate_result(replace(suspect, verdict="regressed", base_bytes=70 * MIB)), {})
+    assert (one.before_bytes, one.now_bytes) == (70 * MIB, 77 * MIB)
+
+
 def test_since_when_is_said_with_the_commit_where_that_is_known():
     one = Finding(kind="suspect", weight="warns", nodeid="a", since=SINCE, since_commit="3f2a1b0c9d8e")
     assert told_since(one) == "steady since 2026-03-01 (3f2a1b0c9)"
