@@ -18,7 +18,6 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 4  # those that GitHub makes
 highlight_language = "none"  # of blocks that name no language: what tools print
 exclude_patterns = ["workflows"]
-suppress_warnings = ["toc.not_included"]
 
 html_theme = "furo"  # fonts of the reader's system; nothing is loaded from elsewhere
 html_title = project

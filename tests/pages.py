@@ -102,10 +102,12 @@ def interpreter(program: str) -> list[str]:
 
 def words_of(output: str) -> list[str]:
     """The words of pytest's output that are the same on every machine: no numbers, no units, no rules."""
-    unwrapped = " ".join(output.split())  # a reading that takes more room leaves less for the words beside it
+    words = [word for word in output.split() if not re.fullmatch(r"[=_-]{2,}", word)]
+    unwrapped = " ".join(words)  # a reading that takes more room leaves less for the words beside it
     good = re.sub(r"(exact|lower-bound, too low by at most \S+ [KMG]?i?B)(?=;)", "GOOD", unwrapped)
     good = re.sub(r"\b(exact|lower-bound)\b", "GOOD", good)
     good = re.sub(r"\b[0-9a-f]{9}\b", "COMMIT", good)
     good = re.sub(r"no GPU|CUDA's driver \(libcuda.so.1\) is not installed here", "WHY", good)
-    good = re.sub(r"\(\d+:\d\d:\d\d\)|[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
-    return [word for word in good.split() if not re.fullmatch(r"[=_-]{2,}", word)]
+    good = re.sub(r" \(\d+:\d\d:\d\d\)", "", good)  # which a minute and more takes
+    good = re.sub(r"[-+>]?[\d,.]+ ?(%|[KMG]iB|B|s|ms)?(?![\w/])", "N", good)
+    return good.split()

@@ -297,6 +297,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_every_page_is_in_the_contents_of_the_site():
+    index = ROOT / "docs" / "index.md"
+    contents = [
+        line for example in examples_of(index) if example.language == "{toctree}" for line in example.text.splitlines()
+    ]
+    pages = {page.relative_to(index.parent).with_suffix("").as_posix() for page in index.parent.glob("**/*.md")}
+    assert sorted(line for line in contents if line and not line.startswith(":")) == sorted(pages - {"index"})
+
+
 def table(page: str, heading: str) -> list[list[str]]:
     """The rows of the first table below a heading, each a list of its cells, without the head."""
     below = re.split(rf"^#+ {re.escape(heading)}$", prose(ROOT / page), flags=re.MULTILINE)[1]
