@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.history.recorded import Header
     from pytest_tfmem.settings import Settings
 
+NOT_HELD = "not held against earlier runs"
 _Place = tuple[str, str, int]
 
 
@@ -60,7 +61,7 @@ class Comparison:
         """What could not be read, each a line for the user."""
         if self._earlier is None:
             return []
-        unread = [f"not held against earlier runs: {text}" for text in self._earlier.unread]
+        unread = [f"{NOT_HELD}: {text}" for text in self._earlier.unread]
         empty = [f"--tfmem-baseline: there is no run in {name}" for name in self._earlier.empty if self._named]
         return [*unread, *empty]
 
@@ -157,6 +158,7 @@ def held_against(
         changes=found,
         runs=before.runs,
         uncommitted=bool(header.run.dirty),
+        unread=bool(before.unread),
         trims=any(change.standing == "improved" and _of(change) in limited for change in found),
     )
 

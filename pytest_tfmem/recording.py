@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from pytest_tfmem.history.runfile import RunFileWriter
     from pytest_tfmem.settings import Settings
 
+NOT_REACHED = "this run did not reach the history"
+
 
 class Recording:
     """The record of one session: a run file, and with a database for history the run in there, too.
 
-    Where it is `off`, neither is written. `run_id` is the run's id where another process has chosen it. `plugins` names
-    those that are loaded into pytest when it is asked.
+    Where it is `off`, neither is written. `unreached`: why the run did not reach the database, if it did not. `run_id`
+    is the run's id where another process has chosen it. `plugins` names those that are loaded into pytest when it is
+    asked.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Recording:
         plugins: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.notices: list[str] = []
+        self.unreached = ""
         self._settings = settings
         self._root = root
         self._plugins = plugins
@@ -131,7 +135,8 @@ class Recording:
                 store.close()
         except TfmemError as fault:
             later = "" if file.faults else f"; 'tfmem history push' sends it later, from {one_line(file.shown)}"
-            self.notices.append(f"this run did not reach the history: {fault}{later}")
+            self.unreached = str(fault)
+            self.notices.append(f"{NOT_REACHED}: {fault}{later}")
 
     def _is_awaited(self) -> bool:
         """Whether somebody misses this run's file though nothing was measured in it: as one shard among others."""

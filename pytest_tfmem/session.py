@@ -175,7 +175,8 @@ class TfmemSession:
         self.notices += self._comparison.notices
         if self.settings.fail_on_regression and not (held and held.runs):
             # Green by silence for ever, where a CI system keeps no history.
-            self.notices.append("--tfmem-fail-on=regression: there is no earlier run, so no test can fail by it")
+            what = "no earlier run could be read" if held and held.unread else "there is no earlier run"
+            self.notices.append(f"--tfmem-fail-on=regression: {what}, so no test can fail by it")
         return held
 
     def write_json(self) -> None:

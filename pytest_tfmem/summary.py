@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tfmem.isolate import identity
+from pytest_tfmem.recording import NOT_REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.session import TfmemSession
 
 
@@ -50,7 +52,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         measurements = self._session.measurements()
         held = self._session.held_against(measurements)
-        notices = list(dict.fromkeys([*self._session.notices, *(one for test in measurements for one in test.notices)]))
+        notices = self._notices(measurements)
         if not measurements and not notices:
             return
         from pytest_tfmem.report.terminal import summary_lines  # noqa: PLC0415  only where there is something to say
@@ -61,3 +63,16 @@ class Summary:
         width = self._config.get_terminal_writer().fullwidth
         for line in summary_lines(measurements, width=width, verbosity=verbosity, notices=notices, held=held):
             terminalreporter.write_line(line.text, **line.markup)
+
+    def _notices(self, measurements: Sequence[Measurement]) -> list[str]:
+        """What the user should know of the session, each once: a history that is away is one thing, not two."""
+        notices = dict.fromkeys([*self._session.notices, *(one for test in measurements for one in test.notices)])
+        if not (fault := self._session.recording.unreached):
+            return list(notices)
+        from pytest_tfmem.comparison import NOT_HELD  # noqa: PLC0415  loaded long since, where a run was to be sent
+
+        if f"{NOT_HELD}: {fault}" not in notices:
+            return list(notices)
+        del notices[f"{NOT_HELD}: {fault}"]
+        told = f"{NOT_REACHED}: {fault}"
+        return [one.replace(told, f"{told}; nor is it held against earlier runs", 1) for one in notices]

@@ -14,7 +14,7 @@ from pytest_tfmem.figures import PHASES, Reading, each, greatest
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.gpus import names_in, told_apart, why_not
 from pytest_tfmem.report.layout import GAP, align, pad, plain, wrap
-from pytest_tfmem.report.sizes import format_apart, format_excess
+from pytest_tfmem.report.sizes import format_apart, format_column, format_excess
 from pytest_tfmem.report.waivers import ceiling, waiver_text
 from pytest_tfmem.units import format_size
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_tfmem.figures import AnyReading, FigureReading, Limit, Phase, Regression, Verdict
+
+    _Sizes = tuple[int | None, int | None]  # of a reading and of its limit
 
 _WIDTH = 79  # of a terminal of 80 columns
 _NARROWEST = 27  # of the column that is wrapped: a figure's name, its sizes and its verdict are never cut
@@ -160,7 +162,11 @@ def _figure_lines(
         for figure in figures
         for row in _figure_rows(figure, readings.get(figure), limits.get(figure), verdicts.get(figure), names)
     ]
-    table = _with_last_column_wrapped([("figure", "reading", "limit", "verdict", "how good"), *rows], "<>><")
+    cells = [
+        (figure, *sizes, *rest)
+        for (figure, _, *rest), sizes in zip(rows, _sizes([pair for _, pair, *_ in rows]), strict=True)
+    ]
+    table = _with_last_column_wrapped([("figure", "reading", "limit", "verdict", "how good"), *cells], "<>><")
     return [*table, *_unread_lines({figure: readings[figure] for figure in readings if figure not in figures})]
 
 
@@ -183,18 +189,22 @@ def _figure_rows(
     limit: Limit | None,
     verdict: Verdict | None,
     names: Mapping[str, str],
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[tuple[str, _Sizes, str, str]]:
     """A row for the figure, or one for each of its GPUs."""
     ones: list[AnyReading | None] = [*told_apart(reading)] or [None]
     for one in ones:
         its_own = verdict_on(limit, one) if limit is not None and one is not None and len(ones) > 1 else verdict
-        yield (figure, *_sizes(one, limit), _verdict_word(limit, its_own), _how_good(one, reading, names))
+        sizes = one.bytes if isinstance(one, Reading) else None, limit.bytes if limit else None
+        yield (figure, sizes, _verdict_word(limit, its_own), _how_good(one, reading, names))
 
 
-def _sizes(one: AnyReading | None, limit: Limit | None) -> tuple[str, str]:
-    if not isinstance(one, Reading):
-        return "-", format_size(limit.bytes) if limit else "-"
-    return format_apart(one.bytes, limit.bytes) if limit else (format_size(one.bytes), "-")
+def _sizes(rows: Sequence[_Sizes]) -> Iterator[tuple[str, str]]:
+    """Readings and limits in one unit, if one suits them all; in bytes what would print alike though it differs."""
+    shown = iter(format_column([size for pair in rows for size in pair if size is not None]))
+    for reading, limit in rows:
+        pair = next(shown) if reading is not None else "-", next(shown) if limit is not None else "-"
+        alike = reading is not None and limit is not None and reading != limit and pair[0] == pair[1]
+        yield format_apart(reading or 0, limit or 0) if alike else pair
 
 
 def _how_good(one: AnyReading | None, reading: FigureReading | None, names: Mapping[str, str]) -> str:
@@ -231,17 +241,22 @@ def _verdict_word(limit: Limit | None, verdict: Verdict | None) -> str:
 
 
 def _phase_lines(phases: Mapping[Phase, dict[str, int | float]]) -> list[str]:
-    rows = [(phase, *_phase_cells(phases[phase])) for phase in PHASES if phase in phases]
+    known = [(phase, phases[phase]) for phase in PHASES if phase in phases]
+    sizes = [[_size_of(of_phase.get(key)) for key in _PHASE_COLUMNS.values()] for _, of_phase in known]
+    shown = iter(format_column([size for row in sizes for size in row if size is not None]))
+    rows = [
+        (phase, _seconds(of_phase), *("-" if size is None else next(shown) for size in row))
+        for (phase, of_phase), row in zip(known, sizes, strict=True)
+    ]
     return _indented([("phase", "seconds", *_PHASE_COLUMNS), *rows], "<>>>>") if rows else []
 
 
-def _phase_cells(phase: Mapping[str, int | float]) -> list[str]:
-    seconds = f"{phase['seconds']:.2f}" if "seconds" in phase else "-"
-    return [seconds, *(_size_of(phase.get(key)) for key in _PHASE_COLUMNS.values())]
+def _seconds(phase: Mapping[str, int | float]) -> str:
+    return f"{phase['seconds']:.2f}" if "seconds" in phase else "-"
 
 
-def _size_of(size: float | None) -> str:
-    return "-" if size is None or not isfinite(size) else format_size(round(size))
+def _size_of(size: float | None) -> int | None:
+    return None if size is None or not isfinite(size) else round(size)
 
 
 def _origin_lines(limits: Mapping[str, Limit]) -> Iterator[str]:

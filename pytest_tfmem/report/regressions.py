@@ -41,7 +41,8 @@ class HeldAgainst:
     """What became of the series of a run, held against those of `runs` earlier runs.
 
     `base`: the revision that a suspect is to be decided against, empty where nobody knows one. `uncommitted`: the code
-    that ran is no commit's. `trims`: whether a figure that has improved has a limit.
+    that ran is no commit's. `trims`: whether a figure that has improved has a limit. `unread`: there are
+    earlier runs that could not be read, or may be.
     """
 
     changes: Sequence[Change] = ()
@@ -49,6 +50,7 @@ class HeldAgainst:
     base: str = ""
     uncommitted: bool = False
     trims: bool = False
+    unread: bool = False
 
 
 def regression_lines(held: HeldAgainst, *, width: int, verbosity: int) -> list[Line]:
@@ -173,7 +175,8 @@ def _not_compared(changes: Sequence[Change], width: int) -> Iterator[Line]:
 
 def _counted(held: HeldAgainst, width: int) -> Iterator[Line]:
     if not held.runs:
-        yield from _wrapped("there is no earlier run to hold this one against", width)
+        what = "no earlier run could be read" if held.unread else "there is no earlier run"
+        yield from _wrapped(f"{what} to hold this one against", width)
         return
     counts = Counter(change.standing for change in held.changes)
     text = f"held against {count_of(held.runs, 'earlier run')}: {counts['steady']} series steady, {counts['new']} new"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle
+from pytest_tfmem.report.layout import GAP, Line, align, pad, plain, shorten_end, shorten_middle, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_TEST = "test"  # the head of the ids
 _ROOM_FOR_IDS = 40  # with less, an id that does not fit gets a line of its own
 
 
@@ -42,9 +43,9 @@ def table_of_tests(rows: Sequence[Row], *, columns: Sequence[str], sides: str, w
     indent = standing + len(GAP)
     beside = [head, *_remarked(rows, [head, *texts])]
     room = width - indent - len(GAP) - max(map(cell_len, beside))
-    longest = max(cell_len(plain(row.nodeid)) for row in rows)
+    longest = max(len(_TEST), *(cell_len(plain(row.nodeid)) for row in rows))
     if longest <= room or room >= _ROOM_FOR_IDS:
-        return _beside(rows, head, beside[1:], room=min(max(longest, len("test")), room), indent=indent)
+        return _beside(rows, head, beside[1:], room=min(longest, room), indent=indent)
     return _stacked(rows, head, texts, width=width, indent=indent)
 
 
@@ -58,7 +59,7 @@ def _remarked(rows: Sequence[Row], texts: Sequence[str]) -> list[str]:
 
 
 def _beside(rows: Sequence[Row], head: str, texts: Sequence[str], *, room: int, indent: int) -> list[Line]:
-    lines = [Line(f"{'':{indent}}{pad('test', room)}{GAP}{head}", {"bold": True})]
+    lines = [Line(f"{'':{indent}}{pad(_TEST, room)}{GAP}{head}", {"bold": True})]
     for row, text in zip(rows, texts, strict=True):
         name = pad(shorten_middle(plain(row.nodeid), room), room)
         lines.append(Line(f"{row.standing:{indent}}{name}{GAP}{text}", row.markup))
@@ -73,6 +74,6 @@ def _stacked(rows: Sequence[Row], head: str, texts: Sequence[str], *, width: int
         for place, (row, text) in enumerate(group):
             if not place:
                 lines.append(Line(f"{standing:{indent}}{name}", row.markup))
-            told = [text, row.remark] if row.remark else [text]
-            lines += [Line(shorten_end(f"{'':{indent}}{one}", width), row.markup) for one in told]
+            told = [shorten_end(text, width - indent), *(wrap(row.remark, width - indent) if row.remark else ())]
+            lines += [Line(f"{'':{indent}}{one}", row.markup) for one in told]
     return lines

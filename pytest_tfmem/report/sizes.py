@@ -9,8 +9,9 @@ from pytest_tfmem.units import format_size, parse_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_UNITS = (("GiB", 2), ("MiB", 1), ("KiB", 0))
-_MOST_UNITS = 100_000  # more of a unit than this are digits that nobody reads
+_UNITS = (("GiB", 2, 100_000), ("MiB", 1, 100_000), ("KiB", 0, 10_000))  # more than so many, nobody reads
+_SMALL = 0.1
+_LEAST = 0.01  # of a unit, among larger sizes: less would print as nothing
 
 
 def format_pairs(pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
@@ -22,6 +23,12 @@ def format_pairs(pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
     if unit:
         return [(_in_unit(first, *unit), _in_unit(second, *unit)) for first, second in pairs]
     return [_format_pair(*pair) for pair in pairs]
+
+
+def format_column(sizes: Sequence[int]) -> list[str]:
+    """Sizes that stand below each other: in one unit throughout, if one suits them all."""
+    unit = _common_unit(sizes)
+    return [_in_unit(size, *unit) if unit else format_size(size) for size in sizes]
 
 
 def format_growths(pairs: Sequence[tuple[int, int]]) -> list[str]:
@@ -50,13 +57,20 @@ def _format_pair(first: int, second: int) -> tuple[str, str]:
 
 
 def _common_unit(sizes: Sequence[int]) -> tuple[str, int] | None:
-    """The largest unit, and its decimals, that shows the smallest size and is no strain for the largest."""
+    """The largest unit, and its decimals, that shows the smallest size and is no strain for the largest.
+
+    Where none is as small as the smallest, the smallest unit of which it is a hundredth at least.
+    """
     magnitudes = [abs(size) for size in sizes if size]
-    for unit, digits in _UNITS:
-        factor = parse_size(f"1 {unit}")
-        if magnitudes and min(magnitudes) >= factor and max(magnitudes) < _MOST_UNITS * factor:
-            return unit, digits
-    return None
+    fits = [
+        (unit, digits, min(magnitudes) / parse_size(f"1 {unit}"))
+        for unit, digits, most in _UNITS
+        if magnitudes and max(magnitudes) < most * parse_size(f"1 {unit}")
+    ]
+    whole = ((unit, digits) for unit, digits, least in fits if least >= 1)
+    # A small part of a unit has digits of its own, so that it is not taken for nothing; and then all of the column do.
+    parts = ((unit, max(digits, 1 + (least < _SMALL))) for unit, digits, least in reversed(fits) if least >= _LEAST)
+    return next(whole, None) or next(parts, None)
 
 
 def _in_unit(size: int, unit: str, digits: int) -> str:

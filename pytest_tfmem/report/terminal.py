@@ -40,7 +40,8 @@ def summary_lines(
     """The section's lines, none wider than `width` cells (or 20, if that is more); the closing line is always there.
 
     With `verbosity` 0: what GPUs refused, what else is not fine, what was spawned in place of forked, the notices, and
-    what has changed since earlier runs. Above: before that, every test. Below: only what is over or has regressed.
+    what has changed since earlier runs. Above: before that, every test. Below: only what is over or has regressed,
+    and the notices.
     `held`: what the run was held against, if it was.
     """
     width = max(width, _NARROWEST)
@@ -48,7 +49,7 @@ def summary_lines(
     regressions = regression_lines(held, width=width, verbosity=verbosity) if held else []
     closing = list(_closing_lines(measurements, held, width))
     if verbosity < 0:
-        return [*breach_lines(judged, width=width), *regressions, *closing]
+        return [*breach_lines(judged, width=width), *regressions, *_notice_lines(notices, width), *closing]
     blocks = [
         every_test_lines(measurements, width=width) if verbosity else [],
         out_of_memory_lines(measurements, width=width, complete=verbosity > 0),
@@ -61,6 +62,10 @@ def summary_lines(
 def _notes(measurements: Sequence[Measurement], notices: Sequence[str], width: int) -> Iterator[Line]:
     yield from waiting_lines(measurements, width=width)
     yield from spawned_lines(measurements, width=width)
+    yield from _notice_lines(notices, width)
+
+
+def _notice_lines(notices: Sequence[str], width: int) -> Iterator[Line]:
     for notice in notices:
         yield from (Line(text, {"yellow": True}) for text in wrap(plain(notice), width))
 

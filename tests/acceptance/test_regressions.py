@@ -228,6 +228,7 @@ def test_a_baseline_that_cannot_be_read_is_one_warning_and_no_test_fails(reposit
     _branch(repository, grows=110)
     repository.path.joinpath("bad.jsonl").write_text("{}\n")
     ran = repository.run("--tfmem-baseline=bad.jsonl", "--tfmem-fail-on=regression")
+    assert "--tfmem-fail-on=regression: no earlier run could be read, so no test can fail by it" in ran.lines
     told = [line for line in ran.lines if line.startswith("not held against earlier runs: ")]
     assert len(told) == 1
     assert "bad.jsonl" in told[0]

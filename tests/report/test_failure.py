@@ -46,19 +46,19 @@ def test_a_breach_says_what_is_over_then_everything_that_is_known():
     assert text == dedent("""\
         memory budget exceeded: rss 1.62 GiB > 1.50 GiB (+8.0 %)
 
-          figure        reading     limit  verdict       how good
-          rss          1.62 GiB  1.50 GiB  over          lower-bound, too low by at
-                                                         most 256 KiB; VmHWM
-          rss_growth  412.0 MiB         -  -             exact; VmHWM
-          rss_tree     1.62 GiB         -  -             sampled, error unknown;
-                                                         samples of the process tree
-                                                         from outside
-          gpu                 -  2.00 GiB  not measured  not measured: no GPU
+          figure         reading       limit  verdict       how good
+          rss         1659.0 MiB  1536.0 MiB  over          lower-bound, too low by at
+                                                            most 256 KiB; VmHWM
+          rss_growth   412.0 MiB           -  -             exact; VmHWM
+          rss_tree    1660.0 MiB           -  -             sampled, error unknown;
+                                                            samples of the process tree
+                                                            from outside
+          gpu                  -  2048.0 MiB  not measured  not measured: no GPU
 
-          phase     seconds   peak rss     growth       anon
-          setup        0.12  516.0 MiB    1.0 MiB  198.0 MiB
-          call         1.50   1.62 GiB  412.0 MiB          -
-          teardown        -          -          -          -
+          phase     seconds    peak rss     growth       anon
+          setup        0.12   516.0 MiB    1.0 MiB  198.0 MiB
+          call         1.50  1659.0 MiB  412.0 MiB          -
+          teardown        -           -          -          -
 
           rss: limit set in budgets.yaml:12
           gpu: limit set in tests/test_train.py:7 (warns)""")

@@ -118,6 +118,8 @@ def test_nothing_is_said_where_nothing_changed_or_where_there_is_no_history():
     assert _shown(_held(_change("test_a.py::test_a", "new"), runs=0)) == ""
     shown = _shown(_held(_change("test_a.py::test_a", "new"), runs=0), verbosity=1).splitlines()
     assert shown == ["memory, held against earlier runs", "there is no earlier run to hold this one against"]
+    shown = _shown(_held(_change("test_a.py::test_a", "new"), runs=0, unread=True), verbosity=1).splitlines()
+    assert shown == ["memory, held against earlier runs", "no earlier run could be read to hold this one against"]
 
 
 def test_what_only_improved_is_not_called_a_regression():

@@ -28,6 +28,21 @@ def test_sizes_too_far_apart_for_one_unit_have_one_pair_by_pair():
     ]
 
 
+def test_small_sizes_among_large_ones_are_parts_of_their_unit_and_never_nothing():
+    assert format_pairs([(MIB, 38 * MIB), (0, 52 * KIB), (300 * KIB, MIB)]) == [
+        ("1.00 MiB", "38.00 MiB"),
+        ("0 B", "0.05 MiB"),
+        ("0.29 MiB", "1.00 MiB"),
+    ]
+    assert format_pairs([(11 * KIB, 9 * MIB)]) == [("11 KiB", "9216 KiB")]
+
+
+@given(st.lists(st.tuples(sizes, sizes), min_size=1))
+def test_no_size_but_nothing_prints_as_nothing(pairs):
+    shown = [text for texts in format_pairs(pairs) for text in texts]
+    assert [float(text.split()[0]) > 0 for text in shown] == [size > 0 for pair in pairs for size in pair]
+
+
 def test_a_pair_too_far_apart_for_one_unit_has_two():
     assert format_pairs([(1, GIB)]) == [("1 B", "1.00 GiB")]
 
