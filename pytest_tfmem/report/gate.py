@@ -11,8 +11,8 @@ from pytest_tfmem.gate.nominate import LEAST_SESSIONS
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.report.layout import Line, plain, wrap
 from pytest_tfmem.report.rows import Row, table_of_tests
-from pytest_tfmem.report.sizes import format_pairs, format_percent
-from pytest_tfmem.units import count_of, format_size
+from pytest_tfmem.report.sizes import format_column, format_pairs, format_percent
+from pytest_tfmem.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -116,9 +116,9 @@ def _cells(ones: Sequence[Judged]) -> list[tuple[str, ...]]:
             "" if before is None else text[0],
             "" if now is None else text[1],
             "" if before is None or now is None else format_percent(before, now),
-            _limit(one),
+            limit,
         )
-        for one, (before, now), text in zip(ones, pairs, texts, strict=True)
+        for one, (before, now), text, limit in zip(ones, pairs, texts, _limits(ones), strict=True)
     ]
 
 
@@ -129,9 +129,10 @@ def _before_and_now(one: Judged) -> tuple[int | None, int | None]:
     return one.before_bytes, one.head_bytes if one.now_bytes is None else one.now_bytes
 
 
-def _limit(one: Judged) -> str:
-    limit = one.base_limit if one.base_limit and one.verdict == "over" else one.limit
-    return "" if limit is None else format_size(limit.bytes)
+def _limits(ones: Sequence[Judged]) -> list[str]:
+    limits = [one.base_limit if one.base_limit and one.verdict == "over" else one.limit for one in ones]
+    shown = iter(format_column([limit.bytes for limit in limits if limit]))
+    return [next(shown) if limit else "" for limit in limits]
 
 
 def _remarks(one: Judged) -> Iterator[str]:
