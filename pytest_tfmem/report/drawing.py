@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from pytest_tfmem.figures import each
 from pytest_tfmem.report.gpus import short_names
 from pytest_tfmem.report.layout import plain, shorten_end
 from pytest_tfmem.report.waivers import ceiling
@@ -105,7 +106,8 @@ def _panels(test: Measurement, timeline: Timeline) -> Iterator[_Panel]:
     if host.peak:
         # What is drawn is of the whole tree. A limit of the process alone belongs there where it is the only process.
         yield _panel_of(test, "host memory of the test's processes", [host], ("rss_tree", "rss"))
-    names = short_names(gpu.device for gpu in timeline.gpus)
+    labels = [one.device for reading in test.readings.values() for one in each(reading) if one.device]
+    names = short_names([*labels, *(gpu.device for gpu in timeline.gpus)])
     cards = [_Shape(names[gpu.device], gpu.bytes) for gpu in timeline.gpus if any(gpu.bytes)]
     if cards:
         yield _panel_of(test, "GPU memory that the driver charges to them", cards, ("gpu_footprint",))
@@ -176,13 +178,12 @@ def _path(sizes: Sequence[int | None], seconds: Sequence[float], last: float, to
 def _legend(panel: _Panel, top: int) -> Iterator[str]:
     if len(panel.shapes) == 1:
         return
-    x = float(_LEFT + _WIDTH)
-    ones = list(zip(panel.shapes, _strokes(len(panel.shapes)), strict=True))
-    for shape, (colour, dash) in reversed(ones):
-        x -= _LETTER * len(shape.name) + 30
+    x = _LEFT + 10.0
+    for shape, (colour, dash) in zip(panel.shapes, _strokes(len(panel.shapes)), strict=True):
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        yield f'<path d="M{x:.0f} {top - 11}h18" stroke="{colour}" stroke-width="2"{dashed}/>'
-        yield f'<text x="{x + 22:.0f}" y="{top - 7}">{_said(shape.name)}</text>'
+        yield f'<path d="M{x:.0f} {top + 11}h18" stroke="{colour}" stroke-width="2"{dashed}/>'
+        yield f'<text x="{x + 23:.0f}" y="{top + 15}">{_said(shape.name)}</text>'
+        x += _LETTER * len(shape.name) + 45
 
 
 def _rows_of_names(checkpoints: Sequence[Checkpoint], last: float) -> dict[int, int]:

@@ -71,8 +71,8 @@ def test_gpus_have_a_scale_of_their_own_and_a_line_each_with_its_name(measured):
     gpus = [(CARDS[0], [None, 1024 * MIB, 2048 * MIB]), (CARDS[1], [512 * MIB, None, 512 * MIB])]
     limited = {"gpu_footprint": ([2048 * MIB, 512 * MIB], 3072 * MIB, "ok")}
     picture = drawn(measured(judged=limited, timeline=timeline(MIB, MIB, MIB, gpus=gpus)))
-    assert list(lines(picture)) == ["host", "GPU-6f2c41ab", "GPU-0a1b2c3d"]
-    assert lines(picture)["GPU-0a1b2c3d"].count("M") == 2, "it is not drawn where it was not read"
+    assert list(lines(picture)) == ["host", "GPU:0", "GPU:1"]
+    assert lines(picture)["GPU:1"].count("M") == 2, "it is not drawn where it was not read"
     assert (
         "GPU memory that the driver charges to them: up to 2.00 GiB, as sampled; limit of gpu_footprint 3.00 GiB"
         in (texts(picture))
