@@ -135,17 +135,17 @@ def _runs(
 ) -> Iterator[RecordedRun]:
     reader = _Reader(decoding, ids)
     for number, line in lines:
-        place = f"{where}:{number}"
         try:
-            yield from reader.take(line)
+            ended = reader.take(line)
         except TfmemError as fault:
-            raise TfmemError(fault.what, where=place, hint=fault.hint) from None
+            raise TfmemError(fault.what, where=f"{where}:{number}", hint=fault.hint) from None
         except msgspec.ValidationError as fault:
-            raise TfmemError(one_line(f"is not a run file: {fault}"), where=place) from fault
+            raise TfmemError(one_line(f"is not a run file: {fault}"), where=f"{where}:{number}") from fault
         except (ValueError, RecursionError) as fault:
             if _is_cut(line, number):
                 break
-            raise TfmemError(one_line(f"is not valid JSON: {fault}"), where=place) from fault
+            raise TfmemError(one_line(f"is not valid JSON: {fault}"), where=f"{where}:{number}") from fault
+        yield from ended
     yield from reader.rest()
 
 
@@ -171,5 +171,5 @@ def _numbered(file: BinaryIO, where: str) -> Iterator[tuple[int, bytes]]:
             raise TfmemError(
                 f"is not a run file: this line is longer than {format_size(_LONGEST_LINE)}", where=f"{where}:{number}"
             )
-        if line.strip():
+        if not line.isspace():
             yield number, line

@@ -45,14 +45,12 @@ def slim(nodeids: Collection[str] | None = None) -> Decoding[_SlimTest]:
 
 
 def _made(test: _SlimTest) -> Measurement:
-    """The test without the figures that were not measured: no series has them. Of several GPUs each keeps its place."""
-    measured = ((figure, one) for figure, one in test.readings.items() if isinstance(one, list) or not one.not_measured)
     return Measurement(
         nodeid=test.nodeid,
         outcome=test.outcome,
         start_method=test.start_method,
         verdict="unlimited",
-        readings={figure: _readings(one) for figure, one in measured},
+        readings=_measured(test.readings),
         limits={},
         verdicts={},
         phases={},
@@ -64,8 +62,15 @@ def _made(test: _SlimTest) -> Measurement:
     )
 
 
-def _readings(slim: _SlimReading | list[_SlimReading]) -> FigureReading:
-    return [_reading(one) for one in slim] if isinstance(slim, list) else _reading(slim)
+def _measured(slim: dict[str, _SlimReading | list[_SlimReading]]) -> dict[str, FigureReading]:
+    """The readings but for those that were not taken: no series has them. Of several GPUs each keeps its place."""
+    found: dict[str, FigureReading] = {}
+    for figure, one in slim.items():
+        if isinstance(one, list):
+            found[figure] = [_reading(each) for each in one]
+        elif one.not_measured is None:
+            found[figure] = _reading(one)
+    return found
 
 
 def _reading(slim: _SlimReading) -> AnyReading:
