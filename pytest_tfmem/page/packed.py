@@ -21,8 +21,11 @@ def packed(values: Sequence[int | None]) -> Packed:
         return [0, 1, *(None for _ in values)]
     differences = [value - known[at - 1] if at else 0 for at, value in enumerate(known)]
     step = gcd(*differences) or 1
-    following = iter(differences)
-    return [known[0], step, *(None if value is None else next(following) // step for value in values)]
+    steps = [difference // step for difference in differences]
+    if len(known) == len(values):
+        return [known[0], step, *steps]
+    following = iter(steps)
+    return [known[0], step, *(None if value is None else next(following) for value in values)]
 
 
 def unpacked(numbers: Packed) -> list[int | None]:
