@@ -100,8 +100,8 @@ def test_a_regression_that_a_test_failed_for_is_told_where_there_is_no_history()
     test = replace(made_test("a", outcome="failed", gpu=2 * MIB), breached=True, regressions=[grown])
     (one,) = found(test)
     assert (one.kind, one.weight, one.before_bytes, one.now_bytes) == ("regressed", "fails", MIB, 2 * MIB)
-    assert one.notes == ("steady in 6 runs before", "confirmed by running it again")
-    assert told(replace(test, regressions=[replace(grown, runs=1)]))[0][2][0] == "steady in the run before"
+    assert (one.runs, one.notes) == (6, ("confirmed by running it again",))
+    assert told_since(one) == "steady in 6 runs since 2026-03-01"
 
 
 def test_a_waived_limit_says_until_when():
