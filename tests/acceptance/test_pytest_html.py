@@ -79,7 +79,7 @@ def test_the_table_has_figures_of_what_was_measured_and_empty_cells_for_the_rest
     [[details]] = page.details("test_large")
     assert "<svg " in details
     assert "VmHWM" in details
-    assert "1 test is over its memory limit. The other 2 of 4 are fine." in page.text
+    assert "<b>Memory:</b> 1 test is over its memory limit." in page.text
 
 
 def test_each_attempt_has_its_own_figures_in_the_table(project):
