@@ -70,7 +70,7 @@ def notices_of(digest: Digest) -> list[str]:
     if digest.run:
         found.append(_against(digest))
     if digest.gate:
-        found += [f"Gate: {shown(gate_method(digest.gate))}", *map(shown, digest.gate.warnings)]
+        found += [*map(shown, digest.gate.warnings), f"Gate: {shown(gate_method(digest.gate))}"]
     return list(dict.fromkeys(found))
 
 

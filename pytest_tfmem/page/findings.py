@@ -12,7 +12,7 @@ from pytest_tfmem.report.sizes import format_apart, format_excess, format_growth
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pytest_tfmem.digest.model import Finding, Kind
     from pytest_tfmem.gate.result import Weight
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KINDS: dict[Kind, tuple[str, str]] = {
     "died": ("Died", "The test's process ended before the test did."),
     "over": ("Over the limit", "The reading is above what is allowed, and the test fails for it."),
-    "regressed": ("Need more than before", "More than in earlier runs, by more than noise explains."),
+    "regressed": ("Need more than before", "More than before, by more than noise explains."),
     "failed": ("Failed for another reason", "Not for memory: the readings may be of half a test."),
     "out of memory": ("Out of GPU memory", "A GPU's allocator refused what was asked of it."),
     "undecided": ("Not decided", "Base and head could not both be measured."),
@@ -76,14 +76,17 @@ class Group:
     rest: Sequence[Item]
 
 
-def groups_of(found: Sequence[Finding], *, fine: bool) -> list[Group]:
-    """The findings by weight and kind, in their order: those that are `fine`, or those that are not."""
+def groups_of(found: Sequence[Finding], *, fine: bool, known: Collection[str]) -> list[Group]:
+    """The findings by weight and kind, in their order: those that are `fine`, or those that are not.
+
+    `known`: the ids of the tests that the page can show.
+    """
     ones = [one for one in found if (one.weight == "fine") == fine]
-    return [_group([*group]) for _, group in groupby(ones, key=lambda one: (one.weight, one.kind))]
+    return [_group([*group], known) for _, group in groupby(ones, key=lambda one: (one.weight, one.kind))]
 
 
-def _group(found: Sequence[Finding]) -> Group:
-    items = [*(_of_reasons(found) if found[0].kind in _BY_REASON else _of_tests(found))]
+def _group(found: Sequence[Finding], known: Collection[str]) -> Group:
+    items = [*(_of_reasons(found, known) if found[0].kind in _BY_REASON else _of_tests(found, known))]
     title, meaning = KINDS[found[0].kind]
     return Group(
         kind=found[0].kind,
@@ -96,26 +99,26 @@ def _group(found: Sequence[Finding]) -> Group:
     )
 
 
-def _of_tests(found: Sequence[Finding]) -> Iterator[Item]:
-    for nodeid, group in groupby(found, key=lambda one: one.nodeid):
+def _of_tests(found: Sequence[Finding], known: Collection[str]) -> Iterator[Item]:
+    for _, group in groupby(found, key=lambda one: one.nodeid):
         ones = [*group]
         lines = [line_of(one) for one in ones if one.figure]
         since = {line.since for line in lines}
         together = len(since) == 1  # what is the same of all is said once
         yield Item(
-            tests=[(name_parts(nodeid, ones[0].defined), link_to_test(nodeid))],
+            tests=[_named(ones[0], known)],
             lines=[replace(line, since="") for line in lines] if together else lines,
             notes=[*(filter(None, since) if together else ()), *_once(note for one in ones for note in one.notes)],
         )
 
 
-def _of_reasons(found: Sequence[Finding]) -> Iterator[Item]:
+def _of_reasons(found: Sequence[Finding], known: Collection[str]) -> Iterator[Item]:
     """One for each figure and reason: a machine without a GPU says the same of a hundred tests."""
     together: dict[tuple[str, tuple[str, ...]], list[Finding]] = {}
     for one in found:
         together.setdefault((figure_of(one), one.notes), []).append(one)
     for ones in together.values():
-        tests = {one.nodeid: (name_parts(one.nodeid, one.defined), link_to_test(one.nodeid)) for one in ones}
+        tests = {one.nodeid: _named(one, known) for one in ones}
         lines = {line_of(one) for one in ones if one.figure}
         some = next(iter(lines), None)
         yield Item(
@@ -123,6 +126,11 @@ def _of_reasons(found: Sequence[Finding]) -> Iterator[Item]:
             lines=[some if len(lines) == 1 else replace(some, other="", where="")] if some else [],
             notes=_once(ones[0].notes),
         )
+
+
+def _named(one: Finding, known: Collection[str]) -> tuple[tuple[str, str], str]:
+    """The test by its name, and the link to it, if there is anything to lead to."""
+    return name_parts(one.nodeid, one.defined), link_to_test(one.nodeid) if one.nodeid in known else ""
 
 
 def _once(notes: Iterable[str]) -> list[str]:

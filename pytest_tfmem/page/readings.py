@@ -110,7 +110,7 @@ def _on_change(change: Change) -> Iterator[str]:
         runs = f"{count} run" if count == 1 else f"{count} runs"
         yield shown(f"median of {runs} since {baseline.since:%Y-%m-%d}{commit}")
     if change.floor_bytes:
-        yield f"counts from {format_size(change.floor_bytes)}"
+        yield f"a change counts from {format_size(change.floor_bytes)} on"
     if change.differences:
         yield shown(f"other conditions: {', '.join(change.differences)}")
 

@@ -38,6 +38,7 @@ def page_of(digest: Digest) -> str:
     templates = _templates()
     library, script = drawing_library(), scripts()
     data = page_data(digest)
+    known = {told.test.nodeid for told in digest.tests}
     return templates.get_template("page.html.j2").render(
         policy=policy(script.encode(), library),
         styles=styles(),
@@ -49,8 +50,8 @@ def page_of(digest: Digest) -> str:
         sentence=shown(digest.sentence),
         facts=facts_of(digest),
         notices=notices_of(digest),
-        groups=groups_of(digest.findings, fine=False),
-        fine_groups=groups_of(digest.findings, fine=True),
+        groups=groups_of(digest.findings, fine=False, known=known),
+        fine_groups=groups_of(digest.findings, fine=True, known=known),
         counts=Counter(told.weight for told in digest.tests),
         columns=data.figures,
         outcomes=sorted({told.test.outcome for told in digest.tests}),
