@@ -56,7 +56,7 @@ class FigureData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `bytes` is None where it was not measured, for the `reason`. `how`: its exactness, largest error and source.
     `limit_bytes`: what the reading is held against, if anything; `standing`: what became of that. `before_bytes`,
     `change`, `changed`: against earlier runs. `gate`: the gate's word on it. `runs`: the places of the runs of the
-    trend, empty where they are the last ones.
+    trend, empty where they are the last ones. `steps_sought`: whether `steps` would have those that there are.
     """
 
     figure: str
@@ -77,6 +77,7 @@ class FigureData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trend: Packed = []
     runs: list[int] = []
     steps: list[StepData] = []
+    steps_sought: bool = False
 
 
 class PhaseData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

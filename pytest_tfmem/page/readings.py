@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.figures import NotMeasured, Reading, each
 from pytest_tfmem.gate.median import median
+from pytest_tfmem.gate.tolerance import is_gated
 from pytest_tfmem.history.commits import shortened
 from pytest_tfmem.page.island import FigureData, StepData
 from pytest_tfmem.page.packed import packed
@@ -92,6 +93,7 @@ def _figure(
         trend=packed(trend.bytes) if trend else [],
         runs=_places(trend, len(past)) if trend else [],
         steps=[_step(step, trend, past) for step in trend.steps] if trend else [],
+        steps_sought=trend is not None and is_gated(figure, trend.exactness, limited=False),
     )
 
 

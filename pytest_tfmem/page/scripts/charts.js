@@ -65,8 +65,9 @@ function drawTrend(place, one, runs) {
   const shown = limit !== null && limit <= high * 1.5 && limit >= low / 2;
   const { unit, factor } = unitFor(high);
   const [bottom, top] = [shown ? Math.min(low, limit) : low, shown ? Math.max(high, limit) : high];
-  const room = Math.max((top - bottom) * 0.12, top * 0.02); // what hardly moves is to look like that
+  const room = Math.max((top - bottom) * 0.12, top * 0.05); // what hardly moves is to look like that
   const ticks = spread(values.length, Math.max(2, Math.floor(place.clientWidth / 130)));
+  const when = of[0].at.slice(0, 10) === of.at(-1).at.slice(0, 10) ? [11] : [0, 10]; // of runs of one day their times
   const lines = (one.steps || []).map((step) => ({ type: 'line', x0: step.place - 0.5, x1: step.place - 0.5, yref: 'paper', y0: 0, y1: 1, line: { color: colour('muted'), width: 1, dash: 'dot' } }));
   const ceiling = shown ? [{ type: 'line', xref: 'paper', x0: 0, x1: 1, y0: limit / factor, y1: limit / factor, line: { color: colour('limit'), width: 1.5, dash: 'dash' } }] : [];
   const label = shown ? [{ xref: 'paper', x: 0, xanchor: 'left', y: limit / factor, yanchor: 'bottom', text: `limit ${size(limit)}`, showarrow: false, font: { color: colour('limit'), size: 12 } }] : [];
@@ -78,7 +79,7 @@ function drawTrend(place, one, runs) {
     text: values.map((value, at) => `<b>${size(value)}</b><br>${inChart(runInWords(of[at]))}`), hovertemplate: '%{text}<extra></extra>',
   }], {
     shapes: [...lines, ...ceiling], annotations: [...label, ...steps],
-    xaxis: { ...axis(), showgrid: false, tickvals: ticks, ticktext: ticks.map((at) => of[at].at.slice(0, 10)), range: [-0.6, values.length - 0.4] },
+    xaxis: { ...axis(), showgrid: false, tickvals: ticks, ticktext: ticks.map((at) => of[at].at.slice(...when)), range: [-0.6, values.length - 0.4] },
     yaxis: { ...axis(), ticksuffix: ` ${unit}`, range: [Math.max(0, bottom - room) / factor, (top + room) / factor] },
   });
 }

@@ -86,7 +86,7 @@ function timelineValues(timeline) {
 
 function stepList(one) {
   const steps = one.steps || [];
-  return html('div', { class: 'steps' }, html('h3', {}, steps.length ? 'Where it went to another level' : 'No step'),
+  return html('div', { class: 'steps' }, html('h3', {}, steps.length ? 'Where it went to another level' : one.steps_sought ? 'No step was found' : 'Steps were not looked for'),
     steps.length ? html('ol', {}, steps.map((step) => html('li', {}, html('b', {}, step.change), `, at ${step.at} UTC: ${size(step.before_bytes)} → ${size(step.after_bytes)}`,
-      (step.said || []).map((line) => html('div', { class: 'said' }, line))))) : html('p', { class: 'said' }, 'It stayed at one level in these runs.'));
+      (step.said || []).map((line) => html('div', { class: 'said' }, line))))) : html('p', { class: 'said' }, one.steps_sought ? 'It stayed at one level in these runs, as far as noise lets one tell.' : 'They are, in the figures that the gate goes by.'));
 }
