@@ -73,3 +73,9 @@ def test_a_page_asks_nobody_for_anything_and_fits_a_phone(site, browser, page):
         assert visit.errors == []
         assert visit.requests_elsewhere == []
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_what_is_searched_for_is_found_without_a_server(site, browser):
+    with Visit(browser, site.joinpath("search.html").as_uri() + "?q=rss_anon") as visit:
+        visit.page.wait_for_selector("#search-results li a[href*='measuring.html']")
+        assert visit.requests_elsewhere == []  # excerpts, which take a server, are left out
