@@ -11,7 +11,6 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from pytest_tfmem.cli.report import report
 from pytest_tfmem.digest.build import digest_of
 from pytest_tfmem.digest.model import Digest
 from pytest_tfmem.history.baseline import Earlier
@@ -295,6 +294,9 @@ def test_the_theme_is_the_systems_until_another_is_chosen_which_is_kept(visit, a
     page.reload()
     assert page.evaluate(ground) == dark
     assert button.get_attribute("aria-pressed") == "true"
+    page.emulate_media(media="print")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(23, 28, 36)"
 
 
 @pytest.mark.parametrize("shown", ["overview", "test"])
@@ -394,12 +396,3 @@ def test_the_data_of_the_page_are_for_other_programs_too(visit, address):
     assert data["schema"] == "tfmem.page/1"
     assert len(data["tests"]) == 30
     assert dt.datetime.fromisoformat(data["runs"][0]["at"]) < dt.datetime.fromisoformat(data["runs"][-1]["at"])
-
-
-def test_the_command_writes_the_page(tmp_path, monkeypatch, pytester):
-    pytester.makepyfile("import pytest\n@pytest.mark.memory_budget(rss='1 GiB')\ndef test_a(): pass")
-    assert pytester.runpytest_subprocess("-p", "no:randomly").ret == 0
-    assert report.main(["-o", "report.html"], standalone_mode=False) == 0
-    text = pytester.path.joinpath("report.html").read_text(encoding="utf-8")
-    assert "1 test within its limit" in text
-    assert "default-src &#39;none&#39;" in text

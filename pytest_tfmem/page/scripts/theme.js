@@ -30,5 +30,6 @@ function startTheme() {
     themeChanged();
   });
   systemIsDark.addEventListener('change', themeChanged);
+  matchMedia('print').addEventListener('change', themeChanged);
   themeChanged();
 }
