@@ -54,6 +54,7 @@ def page_of(digest: Digest) -> str:
         fine_groups=groups_of(digest.findings, fine=True, known=known),
         counts=Counter(told.weight for told in digest.tests),
         columns=data.figures,
+        kinds=list(dict.fromkeys(one.kind for one in digest.findings)),
         outcomes=sorted({told.test.outcome for told in digest.tests}),
         environment=environment_of(digest.environment) if digest.environment else [],
         incomparable=incomparable_of(digest),

@@ -136,7 +136,7 @@ def test_names_verdicts_and_trends_are_sorted_too(visit, address):
     assert names[0].startswith("tests/io/")
 
 
-def test_tests_are_filtered_by_name_verdict_and_outcome(visit, address, digest):
+def test_tests_are_filtered_by_name_verdict_outcome_and_finding(visit, address, digest):
     page = visit(address)
     page.get_by_role("searchbox").fill("PIPELINE")
     assert all("pipeline" in text for text in column(page, "Test"))
@@ -153,6 +153,14 @@ def test_tests_are_filtered_by_name_verdict_and_outcome(visit, address, digest):
     assert page.locator("#empty").inner_text().startswith("No test is like that.")
     page.get_by_role("button", name="Show all tests").click()
     assert rows(page).count() == 30
+    page.get_by_label("Finding").select_option("suspect")
+    assert rows(page).count() == len({one.nodeid for one in digest.findings if one.kind == "suspect"}) > 0
+
+
+def test_the_head_of_the_table_stays_in_sight(visit, address):
+    page = visit(address)
+    rows(page).nth(25).scroll_into_view_if_needed()
+    assert page.locator("#table th").first.bounding_box()["y"] == page.locator(".bar").bounding_box()["height"] - 1
 
 
 def test_the_table_shows_the_figure_that_is_chosen_in_one_unit(visit, address, digest):

@@ -23,6 +23,11 @@ function binary(base64) {
   return bytes;
 }
 
+/** The first chart takes half a second, for the library is large: what else there is to see is shown before. */
+function afterPaint(action) {
+  requestAnimationFrame(() => setTimeout(action));
+}
+
 async function draw(place, traces, layout) {
   let plotly = null;
   try {

@@ -1,4 +1,4 @@
-// All tests in one table: sorted by a column, filtered by name, verdict and outcome, of one figure or the one that
+// All tests in one table: sorted by a column, filtered by name, verdict, outcome and finding, of one figure or the one that
 // matters most.
 
 const WEIGHTS = ['fails', 'undecided', 'warns', 'fine'];
@@ -9,7 +9,7 @@ function startTable(data) {
     at, test, name: test.shown || test.id, searched: (test.shown || test.id).toLowerCase(), link: `#test=${linked(test.id)}`,
   }));
   // As the findings are: by weight, then by what is farthest from where it should be.
-  const state = { column: data.figures[0], sort: 'kind', down: false, find: '', weights: new Set(), outcome: '', most: AT_ONCE };
+  const state = { column: data.figures[0], sort: 'kind', down: false, find: '', weights: new Set(), outcome: '', kind: '', most: AT_ONCE };
   let columns = [];
   let elements = new Map();
 
@@ -63,7 +63,8 @@ function startTable(data) {
   function isShown(row) {
     return row.searched.includes(state.find)
       && (!state.weights.size || state.weights.has(row.test.weight || 'fine'))
-      && (!state.outcome || row.test.outcome === state.outcome);
+      && (!state.outcome || row.test.outcome === state.outcome)
+      && (!state.kind || (row.test.findings || []).some((one) => one.kind === state.kind));
   }
 
   function filtered() {
@@ -81,6 +82,7 @@ function startTable(data) {
   if (!byId('table')) return table;
   byId('find').addEventListener('input', (event) => { state.find = event.target.value.toLowerCase().trim(); filtered(); });
   byId('outcome').addEventListener('change', (event) => { state.outcome = event.target.value; filtered(); });
+  byId('kind')?.addEventListener('change', (event) => { state.kind = event.target.value; filtered(); });
   byId('figure').addEventListener('change', (event) => { choose(event.target.value); showWhat(); filtered(); });
   byId('filters').addEventListener('submit', (event) => event.preventDefault());
   document.querySelectorAll('.chip').forEach((chip) => chip.addEventListener('click', () => {
@@ -90,7 +92,7 @@ function startTable(data) {
     filtered();
   }));
   byId('clear').addEventListener('click', () => {
-    Object.assign(state, { find: '', outcome: '' });
+    Object.assign(state, { find: '', outcome: '', kind: '' });
     state.weights.clear();
     byId('filters').reset();
     byId('figure').value = state.column.name;

@@ -59,7 +59,7 @@ function trendSection(test, trends, runs) {
     card.replaceChildren(html('div', { class: 'chart-head' }, tabs, html('p', {}, limitInWords(one, values))),
       html('div', { class: 'with-steps' }, chart, stepList(one)), folded(`${label} in each run`, ['Began (UTC)', 'Commit', 'Branch', label], trendValues(one, runs)));
     redraw.trend = () => drawTrend(chart, one, runs);
-    requestAnimationFrame(redraw.trend);
+    afterPaint(redraw.trend);
   };
   show(trends.find((one) => one === (test.figures || [])[test.nearest]) || trends[0]);
   return section('Over earlier runs', card);
@@ -77,7 +77,7 @@ function timelineSection(timeline) {
   const chart = html('div', { class: 'chart', role: 'img', 'aria-label': `Memory over time: ${most}. The values are in the table below.` });
   const heads = ['Seconds', ...lines.map((line) => line.name), 'Moment'];
   redraw.timeline = () => drawTimeline(chart, timeline);
-  requestAnimationFrame(redraw.timeline);
+  afterPaint(redraw.timeline);
   return section('While it ran', html('div', { class: 'card chart-card' }, chart, folded('Memory at each point', heads, timelineValues(timeline))));
 }
 
