@@ -96,6 +96,14 @@ def rows(page):
     return page.locator("#table tbody tr")
 
 
+def unfolded(page, title):
+    """The rows of a table that is made when it is asked for."""
+    page.get_by_text(title, exact=True).click()
+    found = page.get_by_role("table", name=title).locator("tbody tr")
+    found.first.wait_for()
+    return found
+
+
 def test_the_verdict_stands_first_in_a_word_a_symbol_and_a_sentence(visit, address, digest):
     page = visit(address)
     assert page.locator(".verdict .word").inner_text() == "Fails"
@@ -219,8 +227,7 @@ def test_a_trend_has_its_limit_its_steps_and_a_table_of_the_same(visit, address,
     )
     assert "Where it went to another level" in page.locator(".steps").inner_text()
     assert format_size(trend.steps[0].after_bytes) in page.locator(".steps").inner_text()
-    page.get_by_text("rss_anon in each run").click()
-    values = page.get_by_role("table", name="rss_anon in each run").locator("tbody tr td:last-child").all_inner_texts()
+    values = unfolded(page, "rss_anon in each run").locator("td:last-child").all_inner_texts()
     assert values == [format_size(size) for size in reversed(trend.bytes)]
     page.get_by_role("button", name="gpu on GPU:1").click()
     page.get_by_role("img", name=re.compile("gpu on GPU:1 over 13 runs")).wait_for()
@@ -234,8 +241,7 @@ def test_a_timeline_has_its_moments_and_a_table_of_the_same(visit, address, dige
     assert {"setup", "call", "first epoch", "second epoch", "teardown"} <= set(
         chart.locator(".annotation-text").all_text_contents()
     )
-    page.get_by_text("Memory at each point").click()
-    cells = page.get_by_role("table", name="Memory at each point").locator("tbody tr").all_inner_texts()
+    cells = unfolded(page, "Memory at each point").all_inner_texts()
     timeline = told.test.timeline
     assert len(cells) == len(timeline.seconds)
     assert cells[30].split("\t")[:2] == [f"{timeline.seconds[30]:.2f}", format_size(timeline.rss_tree_bytes[30])]
