@@ -105,10 +105,13 @@ def _best_last_level(values: Sequence[int], end: int, best: Sequence[float], pen
     least, begin = inf, 0
     level: list[int] = []  # sorted
     cost = 0
-    for start in range(end - 1, -1, -1):
+    for points, start in enumerate(range(end - 1, -1, -1)):
         value = values[start]
-        if start + 1 < end:  # by how much the point lies outside of the medians, of which there may be two
-            cost += max(0, value - level[len(level) // 2], level[(len(level) - 1) // 2] - value)
+        if points:  # by how much the point lies outside of the medians, of which there may be two
+            if value > (upper := level[points // 2]):
+                cost += value - upper
+            elif value < (lower := level[(points - 1) // 2]):
+                cost += lower - value
         # A level that begins even before only costs more: it can be parted here, which takes a penalty at the most.
         if best[start] + cost >= least:
             break
