@@ -96,6 +96,12 @@ def rows(page):
     return page.locator("#table tbody tr")
 
 
+def settled(page):
+    """Once the page has heard of its new address, which a browser tells it in a task of its own."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    return page
+
+
 def unfolded(page, title):
     """The rows of a table that is made when it is asked for."""
     page.get_by_text(title, exact=True).click()
@@ -187,10 +193,10 @@ def test_a_row_leads_to_its_test_and_the_back_button_to_where_one_was(visit, add
     before = page.evaluate("scrollY")
     assert before > 0
     rows(page).nth(20).locator("td").nth(3).click()
-    assert page.locator("#overview").is_hidden()
+    assert settled(page).locator("#overview").is_hidden()
     assert page.locator("#test").evaluate("element => element === document.activeElement")
     page.go_back()
-    assert page.locator("#overview").is_visible()
+    assert settled(page).locator("#overview").is_visible()
     assert page.evaluate("scrollY") == before
     assert link.evaluate("element => element === document.activeElement")
 
@@ -253,9 +259,9 @@ def test_esc_leads_back_and_the_next_test_is_the_next_of_the_table(visit, addres
     second = rows(page).nth(1).locator("a").get_attribute("href")
     rows(page).first.locator("a").click()
     page.get_by_role("link", name="Next").click()
-    assert page.evaluate("location.hash") == second
+    assert settled(page).evaluate("location.hash") == second
     page.keyboard.press("Escape")
-    assert page.locator("#overview").is_visible()
+    assert settled(page).locator("#overview").is_visible()
     assert page.evaluate("location.hash") == ""
 
 
@@ -266,14 +272,14 @@ def test_a_link_to_a_test_that_is_not_there_says_so(visit, address):
     assert "This run has no test of that name" in text
     assert "tests/<b>gone</b>\\u{202e}.py::test_gone" in text
     page.get_by_role("link", name="All tests").click()
-    assert page.locator("#overview").is_visible()
+    assert settled(page).locator("#overview").is_visible()
 
 
 def test_a_hash_that_is_no_address_of_a_test_changes_nothing(visit, address):
     page = visit(f"{address}#test=%E0%A4%A")
     assert "no test of that name" in page.locator("#test").inner_text()
     page.goto(f"{address}#elsewhere")
-    assert page.locator("#overview").is_visible()
+    assert settled(page).locator("#overview").is_visible()
 
 
 def test_it_is_used_by_keyboard_alone(visit, address):
@@ -291,7 +297,7 @@ def test_it_is_used_by_keyboard_alone(visit, address):
     while page.evaluate("document.activeElement.className") != "name":
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.locator("#test").is_visible()
+    assert settled(page).locator("#test").is_visible()
 
 
 def test_the_theme_is_the_systems_until_another_is_chosen_which_is_kept(visit, address):
@@ -376,7 +382,7 @@ def test_a_hostile_id_has_a_link_that_leads_to_it(visit, hostile):
         leaf = name.partition("::")[2]
         assert links[leaf[:6]] == link_to_test(name)
         page.goto(hostile + link_to_test(name))
-        assert page.title() != "mine"
+        assert settled(page).title() != "mine"
         shown = page.locator("#test-title .leaf").inner_text()
         assert shown == "".join(one if one.isprintable() else ascii(one)[1:-1] for one in leaf)
 
