@@ -79,7 +79,7 @@ def test_a_file_is_created_where_there_is_none_and_holds_from_then_on(project, b
     assert list(budgets.limits) == [(name, "rss_anon") for name in named]
     large = budgets.limits[named[1], "rss_anon"]
     assert 64 < large < 200
-    assert budgets.text.startswith("# What tests may use at most.")
+    assert budgets.text.startswith("# What tests may use at most: a file")
     assert shown(ran)[-1] == "budgets.yaml: 3 entries created"
     assert f'+  - test: "{named[0]}"' in shown(ran)
     again = project.run("--tfmem-update=create")
