@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_tfmem.comparison import held_against
 from pytest_tfmem.digest.findings import findings_of, findings_of_gate, worst_weight
-from pytest_tfmem.digest.model import Digest, Finding, Told
+from pytest_tfmem.digest.model import Digest, Told
 from pytest_tfmem.digest.trends import joined, latest, past_of, trends_of
 from pytest_tfmem.digest.verdict import verdict_of_gate, verdict_of_run
 from pytest_tfmem.history.baseline import MOST_RUNS, Earlier
@@ -18,12 +18,14 @@ from pytest_tfmem.history.series import history_of
 from pytest_tfmem.report.judged import judge_each_gpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_tfmem.budgets.model import Tolerance
+    from pytest_tfmem.digest.model import Finding, Trend
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.gate.changes import Change
-    from pytest_tfmem.gate.result import GateResult
+    from pytest_tfmem.gate.result import GateResult, Weight
     from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.report.judged import Judged
 
@@ -61,32 +63,17 @@ def digest_of(
     by_id = {test.nodeid: test for test in run.tests}
     found = findings_of_gate(gate, by_id) if gate else findings_of(run.tests, judged, changes)
     runs = min(before.runs, MOST_RUNS)
-    complete = run.footer is not None
     compared = runs if any(one.before_bytes is not None for one in changes) else 0
-    weight, sentence = (
-        verdict_of_gate(gate, found)
-        if gate
-        else verdict_of_run(run.tests, found, complete=complete, held_against=compared)
-    )
+    weight, sentence = verdict_of_gate(gate, found) if gate else _verdict(run, found, held_against=compared)
     whole = joined(before.history, history_of([run]))
     past = past_of(whole)
     trends = trends_of(whole, past, directory, tolerance=tolerance)
-    of_limits, of_changes, of_findings = _by_test(judged, changes, found)
     return Digest(
         weight=weight,
         sentence=sentence,
         run=run.run,
         environment=run.environment,
-        tests=[
-            Told(
-                test=test,
-                weight=worst_weight(of_findings.get(test.nodeid, [])),
-                judged=of_limits.get(test.nodeid, []),
-                changes=of_changes.get(test.nodeid, []),
-                trends=trends.get(test.nodeid, []),
-            )
-            for test in run.tests
-        ],
+        tests=_told(run.tests, judged, changes, found, trends),
         findings=found,
         past=past,
         held_against=runs,
@@ -95,14 +82,30 @@ def digest_of(
     )
 
 
-def _by_test(
-    judged: Iterable[Judged], changes: Iterable[Change], found: Iterable[Finding]
-) -> tuple[dict[str, list[Judged]], dict[str, list[Change]], dict[str, list[Finding]]]:
-    return (
-        _grouped(judged, lambda one: one.nodeid),
-        _grouped(changes, lambda one: one.key.nodeid),
-        _grouped(found, lambda one: one.nodeid),
-    )
+def _verdict(run: RecordedRun, found: Sequence[Finding], *, held_against: int) -> tuple[Weight, str]:
+    return verdict_of_run(run.tests, found, complete=run.footer is not None, held_against=held_against)
+
+
+def _told(
+    tests: Iterable[Measurement],
+    judged: Iterable[Judged],
+    changes: Iterable[Change],
+    found: Iterable[Finding],
+    trends: Mapping[str, Sequence[Trend]],
+) -> list[Told]:
+    of_limits = _grouped(judged, lambda one: one.nodeid)
+    of_changes = _grouped(changes, lambda one: one.key.nodeid)
+    of_findings = _grouped(found, lambda one: one.nodeid)
+    return [
+        Told(
+            test=test,
+            weight=worst_weight(of_findings.get(test.nodeid, [])),
+            judged=of_limits.get(test.nodeid, []),
+            changes=of_changes.get(test.nodeid, []),
+            trends=trends.get(test.nodeid, []),
+        )
+        for test in tests
+    ]
 
 
 def _grouped(ones: Iterable[_One], nodeid: Callable[[_One], str]) -> dict[str, list[_One]]:
