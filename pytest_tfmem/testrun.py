@@ -88,25 +88,31 @@ class TestRun:
         self._calls = Calls(
             item, self._order, starter, basetemp=basetemp, gpus=gpus, lease=lease, runtime_of=runtime_of_call
         )
-        self._again = SecondRuns(
+        self._again = self._made_second_runs()
+        self._test = self._made_process()
+        self._leak = LeakSeen(request, self._test.observed)
+
+    def _made_second_runs(self) -> SecondRuns:
+        return SecondRuns(
             self._order,
             self._watch,
-            start=starter.start,
+            start=self._starter.start,
             restore=self._restored,
             calls=self._calls,
-            wants_tensors=request.gpu_tensors,
+            wants_tensors=self._request.gpu_tensors,
         )
-        self._test = IsolatedTest(
+
+    def _made_process(self) -> IsolatedTest:
+        return IsolatedTest(
             self._order,
-            start=starter.start,
+            start=self._starter.start,
             judge=self._judge,
             restore=self._restored,
-            deliver=lambda said: replay.deliver(item, said),
+            deliver=lambda said: replay.deliver(self._item, said),
             footprint=self._watch.footprint,
             retries=self._watch.retries,
             measure=self._calls.measure,
         )
-        self._leak = LeakSeen(request, self._test.observed)
 
     @property
     def outcome(self) -> Outcome:
