@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tfmem.errors import TfmemError, one_line
+from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.recording import Recording, keeps_no_record, plugins_of, run_files, shown
+from pytest_tfmem.resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.isolate.allocators import GpuFacts
-    from pytest_tfmem.isolate.gpus import Gpus
-    from pytest_tfmem.isolate.lease import Lease
     from pytest_tfmem.isolate.order import Order
-    from pytest_tfmem.isolate.scratch import Scratch
-    from pytest_tfmem.isolate.starter import Starter
     from pytest_tfmem.report.regressions import HeldAgainst
     from pytest_tfmem.reporting import Outcome
     from pytest_tfmem.request import Request, Requests
@@ -51,6 +47,7 @@ class TfmemSession:
         self.settings = settings
         self.notices: list[str] = []
         self._config = config
+        self._resources = Resources(config, settings)
         self.recording = Recording(
             settings,
             root=config.rootpath,
@@ -60,10 +57,7 @@ class TfmemSession:
         )
         self._file = _read_budgets(settings, config)
         self._lazy_requests: Requests | None = None
-        self._lazy_starter: Starter | None = None
         self._lazy_ahead: Ahead | None = None
-        self._scratch: Scratch | None = None
-        self._lazy_gpus: Gpus | None = None
         self._lazy_comparison: Comparison | None = None
         self._measured: dict[str, bytes] = {}
 
@@ -101,16 +95,16 @@ class TfmemSession:
         try:
             request = self.request(item)
             with ExitStack() as undone:
-                lease = self._leased(item, request)
+                lease = self._resources.lease(item, request)
                 if lease is not None:
                     undone.enter_context(lease)
                 run = TestRun(
                     item,
                     request,
                     self.settings,
-                    self._starter,
-                    basetemp=self._folder(),
-                    gpus=self._gpus,
+                    self._resources.starter,
+                    basetemp=self._resources.new_folder(),
+                    gpus=self._resources.gpus,
                     lease=lease,
                     runtime_of_call=lambda asked: self._requests.of_call(item, asked),
                     comparison=(lambda: self._comparison) if self.settings.fail_on_regression else None,
@@ -129,8 +123,8 @@ class TfmemSession:
     def ended(self, run: TestRun) -> None:
         """End an attempt: nothing of it runs any more, and what a passing one left is removed."""
         run.close()
-        if run.outcome != "failed" and self._scratch is not None:
-            self._scratch.discard(run.basetemp)
+        if run.outcome != "failed":
+            self._resources.discard(run.basetemp)
 
     def put_unmeasured(self, item: pytest.Item, report: pytest.TestReport, outcome: Outcome) -> None:
         """Let it ride on the report that a test to be measured ran in pytest's own process."""
@@ -220,7 +214,7 @@ class TfmemSession:
             from pytest_tfmem.ahead import Ahead  # noqa: PLC0415  only where a test is isolated
 
             self._lazy_ahead = Ahead(
-                lambda: self._starter,
+                lambda: self._resources.starter,
                 wants=self.wants,
                 order_for=self._order_for,
                 early_order_for=self._early_order_for,
@@ -229,35 +223,22 @@ class TfmemSession:
 
     def run_is_over(self) -> None:
         """No test comes any more: end what was held ready for one."""
-        if self._lazy_starter is not None:
-            self._lazy_starter.close()
+        self._resources.run_is_over()
 
     def close(self) -> None:
-        self.run_is_over()
-        if self._lazy_gpus is not None:
-            self._lazy_gpus.close()
-        if self._scratch is not None:
-            self._scratch.close()
-
-    @property
-    def _starter(self) -> Starter:
-        if self._lazy_starter is None:
-            from pytest_tfmem.isolate.starter import Starter  # noqa: PLC0415  only where a test is isolated
-
-            self._lazy_starter = Starter(self.settings.start_method, self.settings.preload)
-        return self._lazy_starter
+        self._resources.close()
 
     def _order_for(self, item: pytest.Item) -> Order:
         return self._order(item, self.request(item))
 
     def _early_order_for(self, item: pytest.Item) -> Order:
-        self._gpus.look()  # beside pytest's collection: the test's own order waits for what is found
+        self._resources.gpus.look()  # beside pytest's collection: the test's own order waits for what is found
         return self._order(item, self._requests.early(item))
 
     def _order(self, item: pytest.Item, request: Request) -> Order:
         from pytest_tfmem.ordering import order_for  # noqa: PLC0415
 
-        return order_for(item, request, self.settings, self._starter)
+        return order_for(item, request, self.settings, self._resources.starter)
 
     @property
     def _requests(self) -> Requests:
@@ -289,40 +270,8 @@ class TfmemSession:
             self.settings, root=root, runs=run_files(self.settings, root), run_id=lambda: recording.run_id
         )
 
-    def _folder(self) -> Any:
-        if self._scratch is None:
-            from pytest_tfmem.isolate.scratch import Scratch  # noqa: PLC0415
-
-            self._scratch = Scratch(self._config.getoption("basetemp", None))
-        return self._scratch.next_folder()
-
-    def _leased(self, item: pytest.Item, request: Request) -> Lease | None:
-        from pytest_tfmem.isolate.lease import cards_needed  # noqa: PLC0415
-
-        count = 0 if request.runtime.hides_gpus else cards_needed(request.budget.limits, request.runtime.gpus)
-        return self._gpus.lease(count, nodeid=item.nodeid, on_wait=self._say)
-
-    def _say(self, text: str) -> None:
-        """Tell the user at once, while pytest runs; from a worker of pytest-xdist, too."""
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if hasattr(self._config, "workerinput") or terminal is None:
-            # A worker's own terminal leads nowhere.
-            print(one_line(text, most=500), file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            terminal.ensure_newline()
-            terminal.write_line(one_line(text, most=500))
-            terminal.flush()  # it may lead to a file or a pipe
-
     def _gpu_facts(self) -> GpuFacts:
-        return self._gpus.facts()
-
-    @property
-    def _gpus(self) -> Gpus:
-        if self._lazy_gpus is None:
-            from pytest_tfmem.isolate.gpus import Gpus  # noqa: PLC0415  only where a test is isolated
-
-            self._lazy_gpus = Gpus(switched_off=self.settings.gpu == "off", lease_dir=self.settings.lease_dir)
-        return self._lazy_gpus
+        return self._resources.gpus.facts()
 
 
 def _read_budgets(settings: Settings, config: pytest.Config) -> BudgetsFile | None:
