@@ -15,10 +15,7 @@ from pytest_tfmem.cli.statuses import NOT_JUDGED, OK, OVER_LIMIT, TIME_UP
 from pytest_tfmem.errors import one_line
 
 if TYPE_CHECKING:
-    from pytest_tfmem.program.asked import Program
     from pytest_tfmem.program.measured import Result
-
-_STDIN = "-"
 
 
 @click.command(
@@ -50,7 +47,7 @@ _STDIN = "-"
 @click.option("--interval", metavar="SECONDS", help="How often its process tree is read at best (default: 0.02).")
 @click.option("--explain", is_flag=True, help="Run PROGRAM a second time, to say what held its memory.")
 @click.option("--json", "json_file", metavar="FILE", help="Write a run document, as pytest's --tfmem-json does.")
-@click.argument("target", metavar="PROGRAM")
+@click.argument("target", metavar="PROGRAM", default="")  # whose want is told with what would be right
 @click.argument("arguments", metavar="[ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
 def run(
     *,
@@ -80,42 +77,33 @@ def run(
     it passed a limit, with 122 if a limit could not be judged, because its figure was not measured. With 124 if its
     time was up, and with 2 or 4 if it was not run at all.
     """
-    from pytest_tfmem.program.asked import Program, parse_limits, parse_runtime  # noqa: PLC0415  --help is to be quick
+    from pytest_tfmem.isolate.program import NoProgramError  # noqa: PLC0415  --help is to be quick
+    from pytest_tfmem.program.asked import Program, parse_limits, parse_runtime  # noqa: PLC0415
     from pytest_tfmem.program.document import Record, checked_target  # noqa: PLC0415
     from pytest_tfmem.program.measured import Wanted, run_program  # noqa: PLC0415
 
-    program = Program(target=target, is_module=is_module, arguments=arguments)
-    _refuse_what_is_not_there(program)
     wanted = Wanted(
-        program=program,
+        program=Program(target=target, is_module=is_module, arguments=arguments),
         limits=parse_limits(limits),
         runtime=parse_runtime(runtime),
         gpu=gpu,
         timeout_seconds=_seconds(timeout, "--timeout"),
         interval_seconds=_seconds(interval, "--interval") or _default_interval(),
         explain=explain,
-        graphs=Path(json_file).absolute().parent if json_file else None,
+        graphs=None if json_file is None else Path(json_file).absolute().parent,
         say=lambda text: click.echo(one_line(text, most=500), err=True),
     )
-    document = checked_target(json_file) if json_file else None
+    document = None if json_file is None else checked_target(json_file)
     record = Record() if document else None
     with in_order():
-        result = run_program(wanted)
+        try:
+            result = run_program(wanted)
+        except NoProgramError as error:
+            raise click.UsageError(str(error)) from None
     _show(result)
     if record and document:
         record.write(document, result.measurement)
     return _status(result)
-
-
-def _refuse_what_is_not_there(program: Program) -> None:
-    if program.is_module:
-        return
-    if program.target == _STDIN:
-        raise click.UsageError("a program cannot be read from standard input, which is left to it: name a file")
-    if not Path(program.target).exists():
-        raise click.UsageError(f"{one_line(program.target)}: no such file")
-    if not os.access(program.target, os.R_OK):
-        raise click.UsageError(f"{one_line(program.target)}: may not be read")
 
 
 def _seconds(text: str | None, option: str) -> float | None:

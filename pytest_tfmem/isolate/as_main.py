@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+class NothingToRunError(Exception):
+    """There is no such module, or no `__main__` in what was named. In Python's own words."""
+
+
 def run_script(path: str) -> None:
-    """Run the script; of a folder or a zip file, first on sys.path, the `__main__` in it. Raises whatever it raises."""
+    """Run the script; of a folder or a zip file, first on sys.path, the `__main__` in it.
+
+    Raises NothingToRunError where there is none, and whatever the script raises.
+    """
     if pkgutil.get_importer(path) is not None:
         _run_module("__main__", sets_argv0=False)
         return
@@ -28,7 +35,7 @@ def run_script(path: str) -> None:
 
 
 def run_module(name: str) -> None:
-    """Run the module, of a package its `__main__`. Raises whatever it raises, SystemExit where there is none."""
+    """Run the module, of a package its `__main__`. Raises as run_script does."""
     _run_module(name, sets_argv0=True)
 
 
@@ -41,8 +48,19 @@ def without_ours(trace: TracebackType | None) -> TracebackType | None:
 
 def _run_module(name: str, *, sets_argv0: bool) -> None:
     _fresh_main()
-    # What the interpreter itself calls for -m, for a folder and for a zip file: Modules/main.c.
-    runpy._run_module_as_main(name, sets_argv0)  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        # What the interpreter itself calls for -m, for a folder and for a zip file: Modules/main.c.
+        runpy._run_module_as_main(name, sets_argv0)  # type: ignore[attr-defined]  # noqa: SLF001
+    except SystemExit as error:
+        if isinstance(error.__context__, runpy._Error) and _is_of_runpy(error):  # type: ignore[attr-defined]  # noqa: SLF001
+            raise NothingToRunError(str(error.__context__)) from None
+        raise
+
+
+def _is_of_runpy(error: SystemExit) -> bool:
+    """Whether what the interpreter calls has raised it, and not the program that it has run."""
+    called = error.__traceback__ and error.__traceback__.tb_next
+    return called is not None and called.tb_next is None
 
 
 def _fresh_main() -> dict[str, Any]:

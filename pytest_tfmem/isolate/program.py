@@ -23,6 +23,10 @@ _LONGEST_WAIT_SECONDS = 0.1  # in which a signal waits to be passed on
 _SECONDS_TO_END = 5.0  # for a program to end in order when its time is up
 
 
+class NoProgramError(TfmemError):
+    """There is no such module, or no `__main__` in what was named: `what` is Python's own words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a program has ended. `returncode` is as subprocess has it.
@@ -53,14 +57,17 @@ class MeasuredProgram(Watched):
         self._began = time.monotonic()
         self._has_begun = self._is_over = self._became_another = self._timed_out = self._is_deaf = False
         self._under: list[tuple[int, float]] = []
+        self._nothing_to_run = ""
         super().__init__(order, start=start_program, footprint=footprint)
 
     def run(self) -> Ended:
-        """Wait for the program to end. Raises TfmemError if it could not begin as it was asked for."""
+        """Wait for the program to end. Raises TfmemError if it could not begin as it was asked for, or is not there."""
         while (returncode := self._process.returncode) is None:
             self._signals.look(self._process.pid)
             self._wait()
         self._hear()  # what it said last
+        if self._nothing_to_run:
+            raise NoProgramError(self._nothing_to_run)
         left = still_running(self._under)
         if self._timed_out:
             end_all(left)
@@ -127,6 +134,8 @@ class MeasuredProgram(Watched):
                 self._under += under(self._process.pid)
                 self._send(wire.Judged(""))
                 self._all_measured()
+            case wire.Refused(reason=reason) if self._has_begun:
+                self._nothing_to_run = reason
             case wire.Refused(reason=reason):
                 raise TfmemError(reason)
             case wire.Done():

@@ -51,6 +51,9 @@ def main(address: str, parent: int) -> None:
     ending.begins(start, channel, nest, devices, tracking)
     try:
         _run(start, start.program)
+    except as_main.NothingToRunError as error:
+        channel.send(wire.Refused(encodable(str(error))))
+        sys.exit(2)  # in order: a package that was imported to look into it may have handlers for the end
     except SystemExit:
         raise
     except BaseException as error:

@@ -25,6 +25,7 @@ from pytest_tfmem.isolate.allocators import (
 from pytest_tfmem.isolate.ignored import ignored_values
 from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.isolate.runtime import ARGUMENTS, Runtime, environment_of, parse_tf_runtime
+from pytest_tfmem.program.words import refused_of_a_program
 from pytest_tfmem.units import parse_size
 
 if TYPE_CHECKING:
@@ -91,21 +92,26 @@ def parse_runtime(written: Sequence[str]) -> Runtime:
         if key in wanted:
             raise TfmemError(f"{key} is given twice", where=_RUNTIME, hint="give each key once")
         wanted[key] = _value(value)
+    if isinstance(wanted.get("allocator"), list):
+        raise TfmemError("allocator is one here: a list is for a test, of which it makes several", where=_RUNTIME)
     try:
         return parse_tf_runtime([((), wanted)])
     except TfmemError as error:
-        raise TfmemError(error.what, where=_RUNTIME, hint=error.hint) from None
+        raise refused_of_a_program(error) from None
 
 
 def chosen(runtime: Runtime, gpus: Callable[[], GpuFacts]) -> Choice:
     """Which GPU allocator the program gets, if that is asked for; else it is its own business.
 
-    A test gets the one whose figures are the best. A program is measured as it is.
+    A test gets the one whose figures are the best. A program is measured as it is. Raises TfmemError as for a test.
     """
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    refuse_ignored_cpu_allocator(runtime, environment)
-    if runtime.allocator is not None or runtime.memory_limit_bytes is not None:
-        return choose_allocator(runtime, environment, of_file=None, of_option=None, gpus=gpus)
+    try:
+        refuse_ignored_cpu_allocator(runtime, environment)
+        if runtime.allocator is not None or runtime.memory_limit_bytes is not None:
+            return choose_allocator(runtime, environment, of_file=None, of_option=None, gpus=gpus)
+    except TfmemError as error:
+        raise refused_of_a_program(error) from None
     return Choice(
         allocator=None, where_from="default", notes=tuple(ignored_values(environment_of(runtime, environment)))
     )

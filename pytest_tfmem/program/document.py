@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def checked_target(name: str) -> Path:
     """Where the document is to go. Raises TfmemError where it cannot: before the program has run for hours."""
     path = Path(name)
+    if not name:
+        raise TfmemError("no name of a file", where="--json", hint="name a file")
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         raise TfmemError(f"{one_line(name)} {what}", where="--json", hint="name a file")

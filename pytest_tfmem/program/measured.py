@@ -19,7 +19,7 @@ from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.gpus import Gpus
 from pytest_tfmem.isolate.lease import nested_environment, visible_devices
 from pytest_tfmem.isolate.order import Order
-from pytest_tfmem.isolate.program import MeasuredProgram
+from pytest_tfmem.isolate.program import MeasuredProgram, NoProgramError
 from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.isolate.runtime import environment_of
 from pytest_tfmem.isolate.signals import PassedOn
@@ -28,7 +28,13 @@ from pytest_tfmem.measure.readings import phase_figures
 from pytest_tfmem.program.asked import chosen, with_allocator, with_judged_limit
 from pytest_tfmem.program.ending import notes_on, why_it_died
 from pytest_tfmem.program.explaining import explained
-from pytest_tfmem.program.words import in_words_of_a_program, readings_of_the_ended, told_of_a_program
+from pytest_tfmem.program.nothing import refuse_what_is_not_there, told
+from pytest_tfmem.program.words import (
+    in_words_of_a_program,
+    readings_of_the_ended,
+    refused_of_a_program,
+    told_of_a_program,
+)
 from pytest_tfmem.watching import Watch
 
 if TYPE_CHECKING:
@@ -69,7 +75,8 @@ class Result:
 
 
 def run_program(wanted: Wanted) -> Result:
-    """Run the program to its end. Raises TfmemError if it cannot be run as it is asked for."""
+    """Run the program to its end. Raises TfmemError if it cannot be run as asked, NoProgramError if it is not there."""
+    refuse_what_is_not_there(wanted.program)
     gpus = Gpus(switched_off=wanted.gpu == "off", lease_dir=None)
     with ExitStack() as undone:
         undone.callback(gpus.close)
@@ -87,7 +94,12 @@ def run_program(wanted: Wanted) -> Result:
             except OSError as error:
                 raise TfmemError(f"its process could not be started: {error}", where=wanted.program.name) from error
             undone.callback(program.close)
-            ended = program.run()
+            try:
+                ended = program.run()
+            except NoProgramError as found:
+                raise told(found, wanted.program) from None
+            except TfmemError as error:
+                raise refused_of_a_program(error) from None
         measurement = _measurement(
             wanted, choice, readings=_readings(watch, program, runtime, ended), program=program, ended=ended
         )

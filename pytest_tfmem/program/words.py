@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.figures import GPU_FIGURES, AnyReading, FigureReading, NotMeasured, Reading
 from pytest_tfmem.measure.host import read_marks
 
@@ -25,6 +26,14 @@ _WORDS = (
     ("--tfmem-gpu=off", "--gpu=off"),
 )
 _ASKED = re.compile(r"""tf_runtime\((\w+)=["']?([^"')]*)["']?\)""")
+_REFUSED = re.compile(r"^tf_runtime\((\w+)=(.*)\)(?= is not possible$)")
+_RUNTIME = "--runtime"
+_WORDS_OF_REFUSALS = (
+    ("the marker", _RUNTIME),
+    ("pytest's environment", "the environment"),
+    ("tf_runtime(", f"{_RUNTIME} ("),
+    ("tf_runtime", _RUNTIME),
+)
 # By wait4(2), which has no mark for the program alone.
 _COUNTED = "ru_maxrss and its largest error, of the program or one that it waited for"
 _ANOTHER = "the program gave its place to another one (exec)"
@@ -35,6 +44,13 @@ def in_words_of_a_program(text: str) -> str:
     for of_test, of_program in _WORDS:
         text = text.replace(of_test, of_program)
     return _ASKED.sub(r"--runtime \1=\2", text)
+
+
+def refused_of_a_program(error: TfmemError) -> TfmemError:
+    """What is said of a test's runtime, for who has given it as options."""
+    what, where = _refused(_REFUSED.sub(rf"{_RUNTIME} \1=\2", error.what)), _refused(error.where)
+    hint = error.hint.replace(", or a list of them", "")
+    return TfmemError(what, where=where or ("" if _RUNTIME in what else _RUNTIME), hint=hint)
 
 
 def told_of_a_program(readings: dict[str, FigureReading]) -> dict[str, FigureReading]:
@@ -60,6 +76,13 @@ def readings_of_the_ended(
         most, bytes=max(0, most.bytes - before_bytes), source=f"{_COUNTED} - VmRSS before setup"
     )
     return readings | {"rss": most, "rss_growth": growth}
+
+
+def _refused(text: str) -> str:
+    text = in_words_of_a_program(text)
+    for of_test, of_program in _WORDS_OF_REFUSALS:
+        text = text.replace(of_test, of_program)
+    return text
 
 
 _OF_ALLOCATORS = tuple(figure for figure in GPU_FIGURES if figure != "gpu_footprint")

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from importlib.util import find_spec
 
@@ -17,46 +16,10 @@ import psutil
 import pytest
 
 from pytest_tfmem.figures import NotMeasured, Reading
-from pytest_tfmem.history.rundocument import read_run_document
+from tests.acceptance.programs import Folder
 
 MIB = 1 << 20
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="by what Linux tells of processes and signals")
-
-
-class Folder:
-    """A folder with programs in it, run by `tfmem run` or by python itself."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def write(self, name, code):
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(code), encoding="utf-8")
-        return path
-
-    def command(self, *words):
-        return [sys.executable, "-m", "pytest_tfmem", "run", "--gpu=off", "--json", "run.json", *words]
-
-    def start(self, command, **options):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TF_"))}
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        environment = kept | {"COLUMNS": "160"} | options.pop("environment", {})
-        return subprocess.Popen(command, cwd=self.path, env=environment, text=True, **(streams | options))
-
-    def run(self, *words, stdin="", **options):
-        with self.start(self.command(*words), **options) as process:
-            out, err = process.communicate(stdin)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    def python(self, *words, stdin=""):
-        with self.start([sys.executable, *words]) as process:
-            out, err = process.communicate(stdin)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    def measured(self):
-        (test,) = read_run_document(self.path / "run.json").tests
-        return test
 
 
 @pytest.fixture
@@ -127,10 +90,6 @@ def test_it_ends_as_it_would_and_shows_no_line_of_ours(folder, code):
     assert told
     status = theirs.returncode if theirs.returncode >= 0 else 128 - theirs.returncode
     assert (ours.returncode, said) == (status, theirs.stderr)
-
-
-def test_a_module_that_is_not_there_is_told_as_python_tells_it(folder):
-    assert "No module named nosuch" in same_as_python(folder, "-m", "nosuch").stderr
 
 
 def test_processes_that_it_starts_find_it_again(folder):
