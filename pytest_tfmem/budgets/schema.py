@@ -26,7 +26,7 @@ def budgets_schema() -> dict[str, Any]:
     )
     components.update(zip(_NAMED, named, strict=True))
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DRAFT,
         "title": "budgets.yaml",
         **root,
         "$defs": components,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_tfmem.budgets.model import Tolerance
 
 Growth = Literal["regressed", "suspect", "undecided", "incomparable", "improved", "new", "steady"]
-_LimitState = Literal["over", "some", "waived", "near", "ok"]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,10 +63,6 @@ class Company:
         ]
         return others + started
 
-    def strangers(self, uuid: str, listed: Mapping[int, int | None]) -> Processes:
-        """Those of the listed that are neither the test's process nor started by it."""
-        return self._sorted(uuid, listed)[0]
-
     def named(self, processes: Mapping[int, int | None]) -> list[str]:
         """Each as "python (pid 1234): 1.20 GiB"."""
         return [

@@ -20,7 +20,6 @@ SILENT = ("cuda_malloc_async", "cuda_malloc")  # whose allocations the profiler 
 SPOKEN_FOR_BY = "growth"  # the allocator under which a test is explained that has one of them
 
 _TAKEN_ELSEWHERE = "only tensors: not the CUDA context, libraries and what is in reserve"
-_OF_THIS_SIZE = "only TensorFlow's tensors on the CPU of 256 KiB and more"
 
 
 def device_explanations(
@@ -38,18 +37,6 @@ def device_explanations(
                 told = _explanation(one, figure, allocator, root, seconds)
                 explained.setdefault((one.allocator, one.counting), told)
     return list(explained.values())
-
-
-def tensors_in_host(held: Sequence[HeldAtPeak], figure: str, *, root: Path) -> Explanation | None:
-    """Of a figure of the host: the tensors that TensorFlow's CPU allocator held when it held the most, if any.
-
-    They are in the process's memory, but nothing else that is in there is told of, nor when it was.
-    """
-    counted = [one for one in held if one.device == "CPU:0" and one.counting == "requested"]
-    if not counted:
-        return None
-    told = _told(counted[0], figure, root)
-    return msgspec.structs.replace(told, notes=[_OF_THIS_SIZE, *told.notes])
 
 
 def _is_of(held: HeldAtPeak, figure: str, allocator: str) -> bool:

@@ -111,15 +111,6 @@ class Footprint:
         """Who else was on the cards that the test used, a sentence each."""
         return self._company.notes() if self._seen else []
 
-    def foreign(self, cards: Sequence[Card]) -> list[str]:
-        """Who else is on the cards now, each as "python (pid 1234): 1.20 GiB"; none where the driver does not tell."""
-        found: dict[int, int | None] = {}
-        for card in cards:
-            seen = self._find(card)
-            if isinstance(seen, Seen):
-                found |= self._company.strangers(seen.uuid, self._listed(seen) or {})
-        return self._company.named(found) if found else []
-
     def timeline(self, seconds: Sequence[float]) -> list[GpuTimeline]:
         """The points at a timeline's `seconds`, counted from when this was made: the most up to the next of them."""
         return [

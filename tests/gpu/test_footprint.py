@@ -434,7 +434,6 @@ def test_others_on_the_card_are_named(watch):
     hostile = "\x1b[2Jpython\n" + "x" * 40
     watched = watch(cards=[StubCard(foreign=[Foreign(pid=3_999_999, bytes=GIB, name=hostile)])]).holds().end_call()
     shown = r"\x1b[2Jpython\n" + "x" * 40
-    assert watched.ask("foreign") == [f"{shown} (pid 3999999): 1.00 GiB"]
     assert watched.notes() == [f"on {CARD} beside the test: {shown} (pid 3999999): 1.00 GiB"]
     assert watched.reading()["bytes"] == CONTEXT
 
@@ -449,7 +448,6 @@ def test_what_the_test_started_is_named_and_not_added(watch):
     pid = watched.worker.do("started.stdout.readline() and started.pid")
     watched.end_call()
     assert watched.reading()["bytes"] == CONTEXT + 50 * MIB
-    assert watched.ask("foreign") == []
     [note] = watched.notes()
     assert note.startswith(f"on {CARD}, started by the test and not counted in gpu_footprint: ")
     assert note.endswith(f"(pid {pid}): 300.0 MiB")

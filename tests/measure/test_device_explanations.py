@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_tfmem.figures import Holder
-from pytest_tfmem.measure.device_explanations import device_explanations, tensors_in_host
+from pytest_tfmem.measure.device_explanations import device_explanations
 from pytest_tfmem.measure.devices import HeldAtPeak
 
 ROOT = Path("/home/me/project")
@@ -95,10 +95,3 @@ def test_tensors_of_the_cpu_are_explained_only_where_all_of_them_were_counted():
 @pytest.mark.parametrize("figure", ["rss", "rss_growth", "rss_anon", "rss_tree"])
 def test_a_figure_of_the_host_is_not_explained_by_devices(figure):
     assert explained([figure]) == []
-
-
-def test_the_cpus_tensors_can_be_told_for_a_figure_of_the_host():
-    told = tensors_in_host([*EACH, held("mklcpu", "CPU:0", "requested", bytes=400)], "rss_anon", root=ROOT)
-    assert (told.figure, told.peak_bytes, told.allocator) == ("rss_anon", 400, "mklcpu")
-    assert "256 KiB" in told.notes[0]
-    assert tensors_in_host(EACH[:2], "rss_anon", root=ROOT) is None

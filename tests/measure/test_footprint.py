@@ -153,7 +153,7 @@ def test_without_a_driver_a_test_is_watched_all_the_same():
     footprint.call_ended([])
     footprint.ended([])
     assert footprint.reading([], "") == NotMeasured("the test used no GPU")
-    assert (footprint.notes(), footprint.foreign([]), footprint.timeline([0.0])) == ([], [], [])
+    assert (footprint.notes(), footprint.timeline([0.0])) == ([], [])
 
 
 def test_where_a_card_was_held_that_the_driver_does_not_tell_of_its_reason_is_given():
