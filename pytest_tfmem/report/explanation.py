@@ -21,15 +21,15 @@ _WIDTH = 79  # of a terminal of 80 columns
 _LEAST_SHARE = 0.01  # of the peak: what is less is among the others
 
 
-def explanation_lines(explanation: Explanation, *, width: int = _WIDTH, most: int = _MOST_LINES) -> list[str]:
-    """At most `most` lines of at most `width` cells: what held the memory, or why that is not known."""
+def explanation_lines(explanation: Explanation, *, width: int = _WIDTH) -> list[str]:
+    """At most ten lines of at most `width` cells: what held the memory, or why that is not known."""
     width = max(width, _LEAST_WIDTH)
     if explanation.failed:
-        return wrap(f"{_subject(explanation)}: not explained: {plain(explanation.failed)}", width)[:most]
+        return wrap(f"{_subject(explanation)}: not explained: {plain(explanation.failed)}", width)[:_MOST_LINES]
     head = wrap(sentence(explanation), width)
     notes = [shorten_end(f"note: {plain(note)}", width) for note in explanation.notes]
-    room = most - len(head) - len(notes)
-    return [*head, *_holder_lines(explanation, room, width), *notes][:most]
+    room = _MOST_LINES - len(head) - len(notes)
+    return [*head, *_holder_lines(explanation, room, width), *notes][:_MOST_LINES]
 
 
 def sentence(explanation: Explanation) -> str:
