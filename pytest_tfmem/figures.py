@@ -163,7 +163,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     `path`: names of the sections around it, the outermost first. `phase`: in which it was entered first. It was
     entered `entered` times, for `seconds` in all, and `readings` have the most of those times: peaks of the section
-    alone, and growth since it began.
+    alone, and growth since it began. `open_at_death`: it had been entered once more when the process died, of which
+    time nothing is known.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     entered: int = 1
     seconds: float = 0.0
     readings: dict[str, FigureReading] = {}
+    open_at_death: bool = False
 
 
 class Waiver(msgspec.Struct, frozen=True, kw_only=True):

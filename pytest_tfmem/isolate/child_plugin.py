@@ -170,7 +170,7 @@ class ChildPlugin:
             self._chosen.add_report_section(phase, "GPU memory", refused)
         kept = self._kept if phase == "call" else None
         said = wire.PhaseOver(
-            phase, marks, error is None, devices, reports.encodable(refused), self.inside.sections(), kept
+            phase, marks, error is None, devices, reports.encodable(refused), self.inside.open_sections(), kept
         )
         self._channel.send(said)
         if self._channel.in_fork:

@@ -82,7 +82,7 @@ class IsolatedTest(Watched):
         self._limit_seconds = order.timeout_seconds
         self._stop: wire.Stopped | None = None
         self._over = False
-        self._unheard: deque[wire.Message] = deque()  # that came while it was to wait
+        self._unheard: deque[wire.Message | wire.WireError] = deque()  # that came while it was to wait
 
     def allow(self, seconds: float) -> None:
         """Another's timeout for this test, from now on: it is kept if it is the shorter one."""
@@ -95,12 +95,15 @@ class IsolatedTest(Watched):
         self._sampler.sample_if_due()  # not its cards: what is on them meanwhile is another process's
         if self._selector.select(0):
             self._child.channel.take_in()
-        while (message := self._child.channel.next_message()) is not None:
-            # These may be another thread's, and say nothing of the one that waits.
-            if isinstance(message, wire.Checkpointed | wire.Limited) and not self._unheard:
-                self._handle(message)
-            else:
-                self._unheard.append(message)
+        try:
+            while (message := self._child.channel.next_message()) is not None:
+                # These may be another thread's, and say nothing of the one that waits.
+                if isinstance(message, wire.OfAnyThread) and not self._unheard:
+                    self._hear(message)
+                else:
+                    self._unheard.append(message)
+        except wire.WireError as error:
+            self._unheard.append(error)  # this test's fault, not that of whoever is measured meanwhile
         gone_on = bool(self._unheard) or self._child.channel.ended
         return not gone_on and self._child.process.returncode is None and self.seconds_left > 0
 
@@ -160,10 +163,8 @@ class IsolatedTest(Watched):
                     self._deadline = deadline_in(self._limit_seconds)
             case wire.PhaseOver():
                 self._phase_over(message)
-            case wire.Checkpointed(name=name, readings=readings):
-                self._sampler.checkpoint(name, readings)
-            case wire.Limited(limits=limits):
-                self.observed.limits.update(limits)
+            case wire.SectionEntered() | wire.SectionLeft() | wire.Checkpointed() | wire.Limited():
+                self._hear(message)
             case wire.Stopped():
                 self._stop = message
             case wire.Reported() | wire.Warned() | wire.Returned():
@@ -175,6 +176,17 @@ class IsolatedTest(Watched):
                     self._send(answer, within=self.seconds_left)
             case _:
                 raise wire.WireError("sent a message that is not its to send")
+
+    def _hear(self, said: wire.OfAnyThread) -> None:
+        match said:
+            case wire.SectionEntered():
+                self.observed.sections_seen.entered(said)
+            case wire.SectionLeft():
+                self.observed.sections_seen.left(said)
+            case wire.Checkpointed(name=name, readings=readings):
+                self._sampler.checkpoint(name, readings)
+            case wire.Limited(limits=limits):
+                self.observed.limits.update(limits)
 
     def _phase_over(self, said: wire.PhaseOver) -> None:
         self._read_outside(said)
@@ -191,6 +203,8 @@ class IsolatedTest(Watched):
     def _next_message(self) -> wire.Message:
         while True:
             message = self._unheard.popleft() if self._unheard else self._child.channel.next_message()
+            if isinstance(message, wire.WireError):
+                raise message
             if message is not None:
                 return message
             self._wait()
@@ -211,18 +225,22 @@ class IsolatedTest(Watched):
                 return
             returncode = self._child.process.wait(_AFTER_CLOSE_SECONDS)
             if returncode is None:
-                raise _Ended(f"the test's process closed its connection to pytest {self._doing}, and was ended")
+                raise _Ended(f"the test's process closed its connection to pytest {self._moment}, and was ended")
         if returncode is not None:
             raise _Ended(self._how_it_died(returncode))
 
+    @property
+    def _moment(self) -> str:
+        return f"{self._doing}{self.observed.sections_seen.where()}"
+
     def _time_is_up(self, grace_seconds: float = 0.0) -> str:
-        text = f"timeout: the test was still {self._doing} after {self._limit_seconds:g} s"
+        text = f"timeout: the test was still {self._moment} after {self._limit_seconds:g} s"
         if grace_seconds:
             text += f" (and {grace_seconds:g} s in which TensorFlow's allocator may retry what it has refused)"
         return f"{text}, and was ended"
 
     def _how_it_died(self, returncode: int) -> str:
-        text = death.describe(returncode, self._doing, oom=self._killed_for_memory())
+        text = death.describe(returncode, self._moment, oom=self._killed_for_memory())
         why = last_words.why_aborted(self._child.output_tail()) if returncode == -signal.SIGABRT else ""
         return f"{text}; {why}" if why else text
 

@@ -12,7 +12,7 @@ from pytest_tfmem.figures import Section
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.asking import Asking
 from pytest_tfmem.isolate.reports import encodable, shortened
-from pytest_tfmem.measure.sections import Sections, measured, now_readings, section_readings
+from pytest_tfmem.measure.sections import Sections, measured, now_readings, recorded, section_readings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -29,18 +29,16 @@ _MOST_NAME_CHARS = 100
 class Entry:
     """One entry of a section, from when it was opened."""
 
-    name: str
-    path: list[str]
+    said: wire.SectionEntered
     span: Span
-    phase: Phase
     thread: int = field(default_factory=threading.get_ident)
 
     def section(self) -> Section:
         """What it has held at most so far."""
         return Section(
-            name=self.name,
-            path=self.path,
-            phase=self.phase,
+            name=self.said.name,
+            path=self.said.path,
+            phase=self.said.phase,
             entered=1,
             seconds=round(self.span.seconds, 6),
             readings=section_readings(self.span),
@@ -65,17 +63,25 @@ class Inside:
 
     def enter(self, name: str) -> Entry:
         """A section of this name begins, within those that the same thread has open."""
-        name = _told(name)
-        around = [one.name for one in self._opened if one.thread == threading.get_ident()]
-        entry = Entry(name, around, self.nest.enter(), self.phase)
+        around = [one.said.name for one in self._opened if one.thread == threading.get_ident()]
+        said = wire.SectionEntered(_told(name), around, self.phase)
+        if self._records:
+            self._send(said)
+        entry = Entry(said, self.nest.enter())
         self._opened.append(entry)
         return entry
 
     def leave(self, entry: Entry) -> Section:
-        """It ends: what it has held at most, all the times that it was entered."""
-        self.nest.leave(entry.span)
-        self._opened.remove(entry)
-        return self._sections.add(entry.section())
+        """It ends: what it has held at most, all the times that it was entered.
+
+        Told at once, so that it is known if this process dies.
+        """
+        with self.nest.leaving(entry.span):
+            self._opened.remove(entry)
+            section = self._sections.add(entry.section())
+            keeps = self._records and self._sections.has(section)
+            self._send(wire.SectionLeft(entry.said, recorded(section) if keeps else None))
+        return section
 
     def checkpoint(self, name: str) -> dict[str, FigureReading]:
         """What is held now, told to the controller as a moment of this name."""
@@ -89,14 +95,11 @@ class Inside:
         """Have the test judged by these limits, too."""
         self._send(wire.Limited(dict(limits)))
 
-    def sections(self) -> list[Section]:
-        """What is to be recorded of the sections so far; of those still open, too."""
-        known = self._sections
-        if self._opened:
-            known = known.copy()
-            for entry in self._opened:
-                known.add(entry.section())
-        return known.recorded()
+    def open_sections(self) -> list[Section]:
+        """What is to be recorded of those that are still open: what they have held so far."""
+        known = self._sections.copy()
+        sections = [known.add(entry.section()) for entry in self._opened]
+        return [recorded(one) for one in sections if known.has(one)]
 
     @contextmanager
     def unrecorded(self) -> Generator[None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_tfmem.isolate.sectionsseen import SectionsSeen
+
 if TYPE_CHECKING:
     from pytest_tfmem.figures import Limit, Phase, PhaseMarks, Section
     from pytest_tfmem.isolate import wire
@@ -18,11 +20,16 @@ class Observed:
 
     phases: dict[Phase, PhaseMarks] = field(default_factory=dict)
     devices: dict[Phase, DeviceMarks | None] = field(default_factory=dict)
-    sections: list[Section] = field(default_factory=list)
     limits: dict[str, Limit] = field(default_factory=dict)
     kept: KeptSeries | None = None
     out_of_memory: str = ""
     died: str = ""
+    sections_seen: SectionsSeen = field(default_factory=SectionsSeen)
+
+    @property
+    def sections(self) -> list[Section]:
+        """Those that the test has entered, as they are to be recorded."""
+        return self.sections_seen.recorded_of_the_dead() if self.died else self.sections_seen.recorded()
 
     @property
     def used_tensorflow(self) -> bool:
@@ -34,6 +41,6 @@ class Observed:
         """A phase is over."""
         self.phases[said.phase] = said.marks
         self.devices[said.phase] = said.devices
-        self.sections = said.sections
+        self.sections_seen.phase_over(said.open_sections)
         self.kept = self.kept or said.kept
         self.out_of_memory = self.out_of_memory or said.out_of_memory

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from pytest_tfmem.measure.devices import joined
 from pytest_tfmem.measure.host import read_marks, reset_peak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from pytest_tfmem.figures import Marks
     from pytest_tfmem.measure.devices import DeviceMarks
@@ -122,13 +123,17 @@ class Nest:
             self._sections.append(span)
             return span
 
-    def leave(self, span: Span) -> None:
-        """A section ends, not necessarily the one that was entered last."""
+    @contextmanager
+    def leaving(self, span: Span) -> Generator[None]:
+        """A section ends, not necessarily the one that was entered last. What the block takes counts for nobody."""
         with self._lock:
             span.stop()
             self._fold(self._devices.read)
             self._sections.remove(span)
-            self._reset()
+            try:
+                yield
+            finally:
+                self._reset()
 
     def look(self) -> tuple[Marks, DeviceMarks | None]:
         """What is held now. To ask takes some memory, which counts for nobody."""

@@ -31,12 +31,15 @@ class Sections:
 
     def add(self, section: Section) -> Section:
         """Count one more entry, and return what is known of the section now."""
-        place = (*section.path, section.name)
-        before = self._known.get(place)
+        before = self._known.get(_place(section))
         known = section if before is None else _both(before, section)
         if before is not None or len(self._known) < MOST_SECTIONS:
-            self._known[place] = known
+            self._known[_place(section)] = known
         return known
+
+    def has(self, section: Section) -> bool:
+        """Whether it is among those that are kept."""
+        return _place(section) in self._known
 
     def copy(self) -> Sections:
         """The same, to be added to on its own."""
@@ -44,10 +47,10 @@ class Sections:
         copied._known = dict(self._known)
         return copied
 
-    def recorded(self) -> list[Section]:
-        """What is to be written down."""
-        known = self._known.values()
-        return [msgspec.structs.replace(one, readings=dict(measured(one.readings))) for one in known]
+
+def recorded(section: Section) -> Section:
+    """What is to be written down of it."""
+    return msgspec.structs.replace(section, readings=dict(measured(section.readings)))
 
 
 def section_readings(span: Span) -> dict[str, FigureReading]:
@@ -63,6 +66,10 @@ def now_readings(marks: Marks, devices: DeviceMarks | None) -> dict[str, FigureR
         if not isinstance(held[figure], NotMeasured):
             held[figure] = NotMeasured(_ONLY_IN_USE)
     return {**held_readings(marks), **held}
+
+
+def _place(section: Section) -> tuple[str, ...]:
+    return (*section.path, section.name)
 
 
 def _as_held(devices: DeviceMarks | None) -> DeviceMarks | None:

@@ -91,14 +91,18 @@ class PhaseData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SectionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stretch of a test that the test has named, and its own peaks. `depth`: how many others it lies in."""
+    """A stretch of a test that the test has named, and its own peaks. `depth`: how many others it lies in.
+
+    Nothing is known of the time that it was open as the process died, which its other figures are without.
+    """
 
     name: str
     depth: int = 0
     phase: str
     entered: int
-    seconds: float
+    seconds: float | None = None
     bytes: dict[str, int]
+    open_at_death: bool = False
 
 
 class MeasuredData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

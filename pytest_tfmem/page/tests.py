@@ -142,8 +142,9 @@ def _sections(test: Measurement) -> Iterator[SectionData]:
             depth=len(section.path),
             phase=section.phase,
             entered=section.entered,
-            seconds=round(section.seconds, 3),
+            seconds=round(section.seconds, 3) if section.entered else None,
             bytes={shown(figure): most.bytes for figure, most in peaks.items() if most is not None},
+            open_at_death=section.open_at_death,
         )
 
 

@@ -60,7 +60,9 @@ def sections(digest: Digest, *, importance: int) -> Iterator[Block]:
 
 def _section_row(test: Measurement, section: Section) -> str:
     peaks = ", ".join(f"{code(name)} {format_size(one.bytes)}" for name, one in section_peaks(section))
-    return f"| {nodeid(test.nodeid)} | {code(section_name(section))} | {section.entered} | {peaks} |"
+    died = "open when the process died" if section.open_at_death else ""
+    most = ", ".join(filter(None, (peaks, died)))
+    return f"| {nodeid(test.nodeid)} | {code(section_name(section))} | {section.entered} | {most} |"
 
 
 def conditions(digest: Digest, *, importance: int) -> Iterator[Block]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 60
 _GROWTH = "rss_growth"
+_OPEN = "not measured: open when the process died"
+_OPEN_ONCE_MORE = "open once more when the process died"
 _ALMOST = 0.99
 _NEARLY = 0.9
 
@@ -50,8 +52,10 @@ def peak_notes(
 def section_words(section: Section) -> str:
     """`255.8 MiB growth, 300.1 MiB rss, 0.24 s, 3 times`: what it held at most, and for how long it ran."""
     sizes = [f"{format_size(one.bytes)} {name}" for name, one in section_peaks(section)]
-    times = [count_of(section.entered, "time")] if section.entered != 1 else []
-    return ", ".join([*sizes, f"{section.seconds:.2f} s", *times])
+    took = [f"{section.seconds:.2f} s"] if section.entered else []
+    times = [count_of(section.entered, "time")] if section.entered > 1 else []
+    died = [_OPEN_ONCE_MORE if section.entered else _OPEN] if section.open_at_death else []
+    return ", ".join([*sizes, *took, *times, *died])
 
 
 def section_peaks(section: Section, figures: Collection[str] | None = None) -> Iterator[tuple[str, Reading]]:

@@ -186,6 +186,10 @@ def test_a_process_that_does_not_end_well_fails_its_test_alone_in_one_sentence(p
     def test_timeout(tfmem): tfmem.measure(hang)
     @pytest.mark.timeout(3)
     def test_alarm(tfmem): tfmem.measure(hang)
+    def test_garbage(tfmem, request):
+        connected = request.config.pluginmanager.get_plugin("tfmem-child")._channel._socket
+        signal.signal(signal.SIGUSR1, lambda *_: connected.sendall((4).to_bytes(8) + bytes([193] * 4)))
+        tfmem.measure(end, os.getpid(), int(signal.SIGUSR1))
     def test_caught(tfmem):
         def stop(*_): raise InterruptedError
         signal.signal(signal.SIGUSR1, stop)
@@ -209,10 +213,12 @@ def test_a_process_that_does_not_end_well_fails_its_test_alone_in_one_sentence(p
             "the test's process died of SIGKILL in call*",
             "timeout: the test was still in call after 3 s, and was ended",
             "*Failed: Timeout*3.0s*",
+            "the test's process sent something that is not a message of pytest-tfmem (*",
         ]
     )
+    assert ran.measured["test_garbage"]["died"].startswith("the test's process sent something")
     assert all(_is_over(int(pid)) for pid in ran.notes if pid.isdecimal())
-    assert sum(pid.isdecimal() for pid in ran.notes) == 4
+    assert sum(pid.isdecimal() for pid in ran.notes) == 5
 
 
 @pytest.mark.of_any_start_method

@@ -35,6 +35,7 @@ _marks = st.builds(
 )
 _readings = st.dictionaries(figures, readings(size_bytes, _texts), max_size=2)
 _sections = st.builds(Section, name=_texts, path=_lists, phase=_phases, entered=_sizes, readings=_readings)
+_entries = st.builds(wire.SectionEntered, _texts, _lists, _phases)
 _runtimes = st.builds(
     Runtime,
     allocator=st.none() | st.sampled_from(ALLOCATORS),
@@ -106,11 +107,13 @@ EACH = {
         st.builds(PhaseMarks, start=_marks, end=_marks, seconds=st.floats(0, 1e9)),
         st.booleans(),
         devices=st.none() | st.builds(DeviceMarks, problem=_texts),
-        sections=st.lists(_sections, max_size=2),
+        open_sections=st.lists(_sections, max_size=2),
         kept=st.none() | st.builds(KeptSeries, warm_up=_sizes, heap=st.lists(_sizes, max_size=3)),
     ),
     wire.Deliberating: st.just(wire.Deliberating()),
     wire.Judged: st.builds(wire.Judged, _texts, st.booleans()),
+    wire.SectionEntered: _entries,
+    wire.SectionLeft: st.builds(wire.SectionLeft, _entries, st.none() | _sections),
     wire.Checkpointed: st.builds(wire.Checkpointed, _texts, _readings),
     wire.Limited: st.builds(
         wire.Limited, st.dictionaries(figures, st.builds(Limit, bytes=_sizes, where=_texts), max_size=2)

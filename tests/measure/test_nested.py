@@ -104,7 +104,8 @@ def test_each_section_and_each_phase_has_the_most_that_was_held_while_it_lasted(
         elif step == "leave" and opened:
             # Any of them, not only the last that was entered: as a section does that a generator holds.
             span, since = opened.pop(number % len(opened))
-            nest.leave(span)
+            with nest.leaving(span):
+                pass
             found.append((span, since, now))
         elif step == "look":
             nest.look()
@@ -126,7 +127,8 @@ def test_a_section_that_is_still_open_has_lasted_until_now_and_no_longer_once_it
     nest.begin()
     section = nest.enter()
     assert 0 < section.seconds < section.seconds
-    nest.leave(section)
+    with nest.leaving(section):
+        pass
     lasted = section.seconds
     assert section.seconds == lasted
 
@@ -142,7 +144,8 @@ def test_a_phase_reads_the_same_with_sections_in_it_as_without(held, data):
             if with_sections and data.draw(st.booleans()):
                 section = nest.enter()
                 process.hold(size)
-                nest.leave(section)
+                with nest.leaving(section):
+                    pass
             else:
                 process.hold(size)
         spans.append(nest.end())
@@ -204,7 +207,8 @@ def test_where_the_system_cannot_reset_its_mark_every_span_says_so():
     nest.begin()
     section = nest.enter()
     process.hold(7)
-    nest.leave(section)
+    with nest.leaving(section):
+        pass
     assert not section.end.since_reset
     assert not nest.end().end.since_reset
     assert msgspec.structs.asdict(section.end)["peak"] == 1000

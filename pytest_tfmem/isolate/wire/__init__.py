@@ -19,6 +19,8 @@ from pytest_tfmem.isolate.wire.phases import (
     PhaseOver,
     Refused,
     Reported,
+    SectionEntered,
+    SectionLeft,
     Stopped,
     Warned,
 )
@@ -43,6 +45,7 @@ __all__ = [
     "Limited",
     "MeasureWanted",
     "Message",
+    "OfAnyThread",
     "PhaseBegun",
     "PhaseOver",
     "Program",
@@ -51,6 +54,8 @@ __all__ = [
     "Refused",
     "Reported",
     "Returned",
+    "SectionEntered",
+    "SectionLeft",
     "Serve",
     "Serving",
     "Start",
@@ -71,19 +76,8 @@ class WireError(Exception):
 
 
 _OfServers = Warm | Serve | Serving | Ready | Unfit | Fork | Forked | Exited
-_OfTest = (
-    PhaseBegun
-    | PhaseOver
-    | Checkpointed
-    | Limited
-    | Reported
-    | Warned
-    | MeasureWanted
-    | Returned
-    | Refused
-    | Stopped
-    | Done
-)
+OfAnyThread = SectionEntered | SectionLeft | Checkpointed | Limited
+_OfTest = PhaseBegun | PhaseOver | OfAnyThread | Reported | Warned | MeasureWanted | Returned | Refused | Stopped | Done
 Message = Start | Deliberating | Judged | CallMeasured | _OfTest | _OfServers
 
 

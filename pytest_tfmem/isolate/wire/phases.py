@@ -22,8 +22,9 @@ class PhaseOver(msgspec.Struct, frozen=True, tag=True):
     """Child to controller: a phase is over; `passed` if it raised nothing. The child waits for Judged.
 
     `devices` are None where no framework was loaded that could use one. `out_of_memory`: what a device allocator has
-    refused in this phase, a sentence for the user. `sections`: those of all phases so far. `kept`: what was in use
-    after each call of the body, where it was called again and again before this phase's own.
+    refused in this phase, a sentence for the user. `open_sections`: those that are open, with what they have held so
+    far. `kept`: what was in use after each call of the body, where it was called again and again before this phase's
+    own.
     """
 
     phase: Phase
@@ -31,7 +32,7 @@ class PhaseOver(msgspec.Struct, frozen=True, tag=True):
     passed: bool
     devices: DeviceMarks | None = None
     out_of_memory: str = ""
-    sections: list[Section] = []
+    open_sections: list[Section] = []
     kept: KeptSeries | None = None
 
 
@@ -47,6 +48,24 @@ class Judged(msgspec.Struct, frozen=True, tag=True):
 
     breach: str
     regressed: bool = False
+
+
+class SectionEntered(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: the test enters a section, within those of `path`, the outermost first."""
+
+    name: str
+    path: list[str]
+    phase: Phase
+
+
+class SectionLeft(msgspec.Struct, frozen=True, tag=True):
+    """Child to controller: the section that was entered so is left again.
+
+    `known`: what it has held at most all the times that it was, None where that is not to be recorded.
+    """
+
+    entry: SectionEntered
+    known: Section | None
 
 
 class Checkpointed(msgspec.Struct, frozen=True, tag=True):

@@ -62,8 +62,8 @@ function sectionTable(test) {
   return html('table', { class: 'figures', 'aria-label': 'Sections' },
     html('thead', {}, html('tr', {}, heads.map((head, at) => html('th', { scope: 'col', class: at > 1 ? 'number' : null }, head)))),
     html('tbody', {}, test.sections.map((one) => html('tr', {},
-      html('th', { scope: 'row' }, `${'\u2003'.repeat(one.depth || 0)}${one.name}`), cell('Phase', 'text', [html('span', {}, one.phase)]),
-      cell('Times', 'number', [html('span', {}, String(one.entered))]), cell('Seconds', 'number', [html('span', {}, one.seconds.toFixed(2))]),
+      html('th', { scope: 'row' }, `${'\u2003'.repeat(one.depth || 0)}${one.name}${one.open_at_death ? ' (open when the process died)' : ''}`), cell('Phase', 'text', [html('span', {}, one.phase)]),
+      cell('Times', 'number', [html('span', {}, String(one.entered))]), cell('Seconds', 'number', one.seconds === undefined ? [] : [html('span', {}, one.seconds.toFixed(2))]),
       figures.map((figure) => cell(figure, 'number', one.bytes[figure] === undefined ? [] : [html('span', {}, size(one.bytes[figure]))]))))));
 }
 
