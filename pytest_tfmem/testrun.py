@@ -202,6 +202,7 @@ class TestRun:
         self._explanations = self._explaining.explain(
             measured,
             self._order,
+            session=self._item.session,
             report=report,
             start=self._starter.start,
             restore=self._restored,

@@ -48,13 +48,17 @@ class Explaining:
         measured: Measurement,
         order: Order,
         *,
+        session: pytest.Session,
         report: pytest.TestReport,
         start: Callable[[Order, float | None], Started],
         restore: Callable[[dict[str, Any]], pytest.TestReport],
         measure: Callable[[IsolatedTest, wire.MeasureWanted], wire.CallMeasured | None],
         used_tensorflow: bool,
     ) -> list[Explanation]:
-        """Run the test of this order again, and let what held its memory stand in its report."""
+        """Run the test of this order again, and let what held its memory stand in its report.
+
+        Ctrl-C meanwhile ends that, and the session as soon as this test, whose figures are there, is reported.
+        """
         basetemp = os.fsdecode(order.start.basetemp)
         folder = self._root.__class__(f"{basetemp}-explain")  # the attempt's own may hold what its author wants to see
 
@@ -78,6 +82,9 @@ class Explaining:
             found = flow.explain(again, measured, self._when)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if flow.is_interrupted(found):
+            self._when = "off"
+            session.shouldstop = f"what held the memory of {measured.nodeid} is not explained"
         put_on(report, found)
         return found
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = (host, device)
 _OTHERWISE = "the test failed for another reason, too"
+_INTERRUPTED = "interrupted"
 
 
 def is_wanted(measured: Measurement, when: ExplainWhen) -> bool:
@@ -32,7 +33,10 @@ def is_wanted(measured: Measurement, when: ExplainWhen) -> bool:
 
 
 def explain(again: Callable[[], Again], measured: Measurement, when: ExplainWhen) -> list[Explanation]:
-    """What held the memory of every figure that is to be explained; or why that is not known."""
+    """What held the memory of every figure that is to be explained; or why that is not known.
+
+    Ctrl-C ends it, and is such a reason: what was measured is there, and is to be reported.
+    """
     found: list[Explanation] = []
     for kind in KINDS:
         figures = kind.wanted(measured, when)
@@ -41,9 +45,16 @@ def explain(again: Callable[[], Again], measured: Measurement, when: ExplainWhen
         refused = kind is device and measured.out_of_memory
         if measured.outcome == "failed" and not measured.breached and not refused:
             found.append(Explanation(figure=figures[0], failed=_OTHERWISE))
+        elif is_interrupted(found):
+            found.append(Explanation(figure=figures[0], failed=_INTERRUPTED))
         else:
             found += _of_kind(kind.explain, again, figures)
     return found
+
+
+def is_interrupted(found: Sequence[Explanation]) -> bool:
+    """Whether Ctrl-C has ended the explaining."""
+    return any(one.failed == _INTERRUPTED for one in found)
 
 
 def _of_kind(
@@ -51,6 +62,8 @@ def _of_kind(
 ) -> list[Explanation]:
     try:
         return explains(again(), figures)
+    except KeyboardInterrupt:
+        return [Explanation(figure=figures[0], failed=_INTERRUPTED)]
     except Exception as error:  # noqa: BLE001  the test has its verdict, which no fault of ours may change
         shown = one_line(f"{type(error).__name__}: {error}", most=300)
         return [Explanation(figure=figures[0], failed=f"the second run could not be made use of: {shown}")]

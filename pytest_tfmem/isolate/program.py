@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,23 @@ class Ended:
 
 
 class MeasuredProgram(Watched):
-    """One program in a fresh process. `close` ends it, if it still runs."""
+    """One program in a fresh process. `close` ends it, if it still runs.
 
-    def __init__(self, order: Order, signals: PassedOn, *, footprint: Callable[[int], Footprint] | None) -> None:
+    `is_wanted`: it is waited for however it takes Ctrl-C; one that is not has a few seconds to end then, or up to the
+    next one.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        signals: PassedOn,
+        *,
+        footprint: Callable[[int], Footprint] | None,
+        is_wanted: bool = True,
+    ) -> None:
         self._signals = signals
+        self._is_wanted = is_wanted
+        self._is_to_end = False
         self._limit_seconds = order.timeout_seconds
         self._began = time.monotonic()
         self._has_begun = self._is_over = self._became_another = self._timed_out = self._is_deaf = False
@@ -64,12 +78,14 @@ class MeasuredProgram(Watched):
         """Wait for the program to end. Raises TfmemError if it could not begin as it was asked for, or is not there."""
         while (returncode := self._process.returncode) is None:
             self._signals.look(self._process.pid)
+            if not self._is_wanted:
+                self._heed(self._signals.came.count(signal.SIGINT))
             self._wait()
         self._hear()  # what it said last
         if self._nothing_to_run:
             raise NoProgramError(self._nothing_to_run)
         left = still_running(self._under)
-        if self._timed_out:
+        if self._is_to_end:
             end_all(left)
         return Ended(
             returncode=returncode,
@@ -78,7 +94,7 @@ class MeasuredProgram(Watched):
             became_another=self._became_another,
             oom=self._killed_for_memory(),
             seconds=time.monotonic() - self._began,
-            left=[] if self._timed_out else [pid for pid, _ in left],
+            left=[] if self._is_to_end else [pid for pid, _ in left],
             peak_bytes=self._process.peak_bytes,
             cpu_seconds=self._process.cpu_seconds,
         )
@@ -94,13 +110,24 @@ class MeasuredProgram(Watched):
 
     def _end(self) -> None:
         """Its time is up: it is asked to end, and killed with what it started if it does not."""
-        if self._timed_out:
+        if self._is_to_end:
             self._process.end()
             return
         self._timed_out = True
-        self._under = under(self._process.pid)
+        self._is_to_end_soon()
         self._process.ask_to_end()
-        self._deadline = deadline_in(_SECONDS_TO_END)
+
+    def _heed(self, interrupts: int) -> None:
+        if interrupts:
+            self._is_to_end_soon()
+        if interrupts > 1:
+            self._end()
+
+    def _is_to_end_soon(self) -> None:
+        if not self._is_to_end:
+            self._is_to_end = True
+            self._under = under(self._process.pid)
+            self._deadline = deadline_in(_SECONDS_TO_END)
 
     @property
     def _process(self) -> ProgramProcess:

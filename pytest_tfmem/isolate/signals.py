@@ -20,11 +20,12 @@ class PassedOn:
     """While it is entered, signals end nothing here: `look` passes them on to the process of this id.
 
     Not those of the terminal, which the program has had itself. Where the system does not tell who sent one
-    (macOS, Windows), Ctrl-C is taken to be the terminal's, and all others are passed on.
+    (macOS, Windows), Ctrl-C is taken to be the terminal's, and all others are passed on. `came`: all that were seen.
     """
 
     def __init__(self) -> None:
         self.blocked_before: list[int] = []
+        self.came: list[int] = []
         self._before: list[tuple[int, Callable[..., object] | int | None]] = []
         self._waiting: list[int] = []
 
@@ -38,8 +39,8 @@ class PassedOn:
 
     def __exit__(self, *_: object) -> None:
         if _CAN_ASK:
-            while signal.sigtimedwait(_SIGNALS, 0) is not None:
-                continue  # it is the program's, which has ended
+            while (info := signal.sigtimedwait(_SIGNALS, 0)) is not None:
+                self.came.append(info.si_signo)  # for the program, which has ended
             signal.pthread_sigmask(signal.SIG_SETMASK, self.blocked_before)
         for number, handler in self._before:
             signal.signal(number, handler)
@@ -47,6 +48,7 @@ class PassedOn:
     def look(self, pid: int) -> None:
         """Pass on to this process what has come meanwhile."""
         while _CAN_ASK and (info := signal.sigtimedwait(_SIGNALS, 0)) is not None:
+            self.came.append(info.si_signo)
             if info.si_code != _SENT_BY_KERNEL:
                 self._waiting.append(info.si_signo)
         while self._waiting:
@@ -54,5 +56,6 @@ class PassedOn:
                 os.kill(pid, self._waiting.pop(0))
 
     def _note(self, number: int, _frame: object) -> None:
+        self.came.append(number)
         if number != signal.SIGINT:
             self._waiting.append(number)

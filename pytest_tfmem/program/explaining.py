@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -31,12 +32,15 @@ class ProgramAgain(Again):
         del start  # there is one way for a program
         began = time.monotonic()
         with PassedOn() as signals:
-            program = MeasuredProgram(dataclasses.replace(order, shows_output=False), signals, footprint=None)
+            unheard = dataclasses.replace(order, shows_output=False)
+            program = MeasuredProgram(unheard, signals, footprint=None, is_wanted=False)
             try:
                 ended = program.run()
             finally:
                 program.close()
                 self.seconds = time.monotonic() - began
+        if signal.SIGINT in signals.came:
+            raise KeyboardInterrupt  # what the program has had was for us
         if ended.cut_off or (must_pass and ended.returncode):
             return f"{NAMED} of the program {how_it_ended(ended)}"
         last = program.observed.devices["call"]

@@ -109,13 +109,8 @@ def run_program(wanted: Wanted) -> Result:
 
 
 def _with_explanations(measurement: Measurement, wanted: Wanted, program: MeasuredProgram, order: Order) -> Measurement:
-    """The measurement as it is where the user would not wait: it has been made."""
     wanted.say(f"running {wanted.program.name} once more, to explain what held its memory")
-    try:
-        found = explained(program, order, measurement, wanted.graphs)
-    except KeyboardInterrupt:
-        wanted.say("interrupted: what held its memory is not explained")
-        return measurement
+    found = explained(program, order, measurement, wanted.graphs)
     return msgspec.structs.replace(measurement, explanations=found)
 
 

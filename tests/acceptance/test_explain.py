@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+import psutil
 import pytest
 
 pytest.importorskip("memray")
@@ -212,3 +213,46 @@ def test_a_file_that_stands_after_the_option_is_not_taken_for_its_value_in_silen
     ran = project.run("--tfmem-explain", "test_a.py")
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     assert "--tfmem-explain=breach" in ran.errors
+
+
+def test_ctrl_c_in_the_second_run_leaves_the_result_of_the_first_and_ends_the_session(project):
+    project.write("conftest.py", "os.environ.setdefault('TO_BE_INTERRUPTED', str(os.getpid()))")
+    project.write(
+        "test_a.py",
+        """
+        import pathlib, signal
+
+        @pytest.fixture
+        def around():
+            yield
+            note("torn down")
+
+        @budget(rss_growth="8 MiB")
+        def test_over(around):
+            held = bytearray(24 << 20)
+            if pathlib.Path("once").exists():
+                pathlib.Path("second").write_text(str(os.getpid()))
+                os.kill(int(os.environ["TO_BE_INTERRUPTED"]), signal.SIGINT)
+                signal.alarm(60)  # it is not to outlive a test that fails
+                signal.pause()
+            pathlib.Path("once").touch()
+
+        @budget
+        def test_after():
+            note("after")
+        """,
+    )
+    ran = project.run("--tfmem-explain")
+    assert (ran.returncode, ran.outcomes) == (pytest.ExitCode.INTERRUPTED, {"test_over": "failed"})
+    assert ran.notes == ["torn down"]
+    assert explained(ran, "test_over")["failed"] == "interrupted"
+    ran.stdout.fnmatch_lines(
+        [
+            "memory budget exceeded: rss_growth 2*",
+            "alive at the peak of rss_growth: not explained: interrupted",
+            "measured 1 of 1 limit; 1 over",
+            "*! Interrupted: what held the memory of test_a.py::test_over is not explained !*",
+        ]
+    )
+    assert not psutil.pid_exists(int((project.path / "second").read_text()))
+    assert not [*project.path.rglob("*-explain")]

@@ -245,6 +245,77 @@ def test_who_does_not_wait_for_its_explanation_ends_it(folder, number, status):
     assert ("memory of a.py" in err) == (number == signal.SIGINT)
 
 
+IS_INTERRUPTED_THE_SECOND_TIME = """
+    import os, signal, sys
+
+    def tell(*_):
+        os.write(signs, b"%d\\n" % os.getpid())
+
+    held = bytearray(b"x") * (64 << 20)
+    if not os.path.exists("once"):
+        open("once", "w").close()
+    else:
+        signs = os.open("signs", os.O_WRONLY)
+        if sys.argv[1:]:
+            signal.signal(signal.SIGINT, tell)
+        signal.alarm(60)  # it is not to outlive a test that fails
+        tell()
+        while True:
+            signal.pause()
+"""
+
+
+def check_that_it_is_reported_and_nothing_is_left(folder, pid, err, left):
+    assert "memory of a.py" in err
+    assert "alive at the peak of rss_growth: not explained: interrupted" in err
+    test = folder.measured()
+    assert test.readings["rss_growth"].bytes == pytest.approx(64 * MIB, abs=4 * MIB)
+    assert [one.failed for one in test.explanations] == ["interrupted"]
+    assert not is_alive(pid)
+    assert left == []
+
+
+@linux_only
+@pytest.mark.skipif(find_spec("memray") is None, reason="memray is not installed")
+def test_ctrl_c_in_the_second_run_ends_that_and_what_was_measured_is_reported(folder, tmp_path_factory):
+    import pty
+
+    scratch = tmp_path_factory.mktemp("scratch")
+    folder.write("a.py", IS_INTERRUPTED_THE_SECOND_TIME)
+    os.mkfifo(folder.path / "signs")
+    us, terminal = pty.fork()
+    if not us:
+        os.chdir(folder.path)
+        os.environ |= {"TMPDIR": str(scratch), "COLUMNS": "160"}
+        command = folder.command("--explain", "--limit", "rss_growth=8MiB", "a.py")
+        os.execv(sys.executable, command)
+    with (folder.path / "signs").open() as signs:
+        pid = int(signs.readline())
+    os.write(terminal, b"\x03")
+    said = read_until(terminal, b"not explained: interrupted").decode()
+    assert os.waitstatus_to_exitcode(os.waitpid(us, 0)[1]) == 121
+    os.close(terminal)
+    check_that_it_is_reported_and_nothing_is_left(folder, pid, said, [*scratch.iterdir()])
+
+
+@linux_only
+@pytest.mark.skipif(find_spec("memray") is None, reason="memray is not installed")
+def test_a_second_run_that_takes_no_notice_of_ctrl_c_ends_with_the_next(folder, tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("scratch")
+    folder.write("a.py", IS_INTERRUPTED_THE_SECOND_TIME)
+    os.mkfifo(folder.path / "signs")
+    command = folder.command("--explain", "--limit", "rss_growth=8MiB", "a.py", "takes no notice")
+    with folder.start(command, environment={"TMPDIR": str(scratch)}) as process:
+        with (folder.path / "signs").open() as signs:
+            pid = int(signs.readline())
+            process.send_signal(signal.SIGINT)
+            assert signs.readline() == f"{pid}\n"
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 121
+    check_that_it_is_reported_and_nothing_is_left(folder, pid, err, [*scratch.iterdir()])
+
+
 # --- however it ends ----------------------------------------------------------------------------------------------
 
 HOLDS = "held = bytearray(b'x') * (96 << 20)\n"
