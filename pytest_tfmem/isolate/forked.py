@@ -6,22 +6,35 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_tfmem.isolate.connections import is_readable, wait_for
 from pytest_tfmem.isolate.process import LAST_WORDS_SECONDS, forbid_core_dump
 
 if TYPE_CHECKING:
-    from pytest_tfmem.isolate.served import ModuleServer
+    from pytest_tfmem.isolate.channel import ControlChannel
 
 _KILLED_SECONDS = 10.0  # for a killed test to end: one in a device's hands may take long
 _TOLD_SECONDS = 3.0  # for a module server to tell of that, before it is given up
 
 
+class Parent(Protocol):
+    """What it is forked off: a module server, over whose channel the controller is told when it ends."""
+
+    @property
+    def channel(self) -> ControlChannel: ...
+
+    def pump(self) -> None:
+        """Take in what has arrived on the channel."""
+
+    def kill(self) -> None:
+        """End it, and with it all that was forked off it."""
+
+
 class ForkedProcess:
     """A child of a module server, known by a descriptor, so that nobody else can ever be taken for it."""
 
-    def __init__(self, module: ModuleServer) -> None:
+    def __init__(self, module: Parent) -> None:
         self._module = module
         self._descriptor = -1
         self._returncode: int | None = None
