@@ -1,1 +1,1 @@
-"""What is kept of a run: its document, where its code came from, and the environment its readings depend on."""
+"""Earlier runs: recorded, kept, joined into series, each under the conditions that a reading depends on."""

@@ -1,1 +1,1 @@
-"""What was used: the kernel's counters, and the sampler beside them."""
+"""What was used: by the kernel's counters, devices' allocators and the driver, and the sampler beside them."""
