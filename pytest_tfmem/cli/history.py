@@ -15,8 +15,9 @@ from pytest_tfmem.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_tfmem.history.recorded import RunInfo
     from pytest_tfmem.history.series import History
-    from pytest_tfmem.history.store import RunInfo, Store
+    from pytest_tfmem.history.store import Store
 
 _DEFAULT_LAST = 20
 _STEPS_LAST = 200

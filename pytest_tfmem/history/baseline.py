@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
+    from pytest_tfmem.history.recorded import RunInfo
     from pytest_tfmem.history.rundocument import Run
     from pytest_tfmem.history.series import Point, SeriesKey
-    from pytest_tfmem.history.store import RunInfo, Store
+    from pytest_tfmem.history.store import Store
 
 MOST_RUNS = 50  # more say little more of a series' noise, and an old one is of code that is long gone
 _LOOKED_THROUGH = 1000  # of the latest runs of a store, which may be every branch's

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_tfmem.errors import TfmemError, one_line
 from pytest_tfmem.history.encoding import write_whole
 from pytest_tfmem.history.glance import info_of, infos_of
+from pytest_tfmem.history.recorded import RunInfo  # noqa: TC001  a named tuple's annotation
 from pytest_tfmem.history.runfile import is_being_written, run_lines
 from pytest_tfmem.history.runfiles import SUFFIX, free_path, is_own, make_folder
 from pytest_tfmem.history.runlines import WHOLE, runs_of
 from pytest_tfmem.history.series import History, history_of
 from pytest_tfmem.history.slim import slim
-from pytest_tfmem.history.store import RunInfo  # noqa: TC001  a named tuple's annotation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

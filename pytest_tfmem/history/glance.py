@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_tfmem.history.recorded import Footer, Header
+from pytest_tfmem.history.recorded import Footer, Header, RunInfo
 from pytest_tfmem.history.runlines import runs_of
 from pytest_tfmem.history.slim import slim
-from pytest_tfmem.history.store import RunInfo
 
 if TYPE_CHECKING:
     from pathlib import Path

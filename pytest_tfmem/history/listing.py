@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_tfmem.history.conditions import Conditions
+from pytest_tfmem.history.recorded import RunInfo
 from pytest_tfmem.history.series import Point
-from pytest_tfmem.history.store import RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from pytest_tfmem.history.store import RunInfo, Store
+    from pytest_tfmem.history.recorded import RunInfo
+    from pytest_tfmem.history.store import Store
 
 Kind = Literal["store", "run", "commit"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pytest_tfmem.history.store import RunInfo
+    from pytest_tfmem.history.recorded import RunInfo
 
 
 def past_of(directory: Path, infos: Sequence[RunInfo]) -> list[RunInfo]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import msgspec
 
 from pytest_tfmem.figures import Measurement
@@ -40,3 +42,18 @@ class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     tests: list[Measurement]
     footer: Footer | None = None
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run without its tests. `started_at` is in UTC; `complete`: it came to its end.
+
+    `tests` is how many it measured.
+    """
+
+    id: str
+    started_at: dt.datetime
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+    complete: bool = True
+    tests: int = 0

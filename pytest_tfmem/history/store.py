@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Protocol
-
-import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-    from pytest_tfmem.history.recorded import RecordedRun
+    from pytest_tfmem.history.recorded import RecordedRun, RunInfo
     from pytest_tfmem.history.series import History
-
-
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run without its tests. `started_at` is in UTC; `complete`: it came to its end.
-
-    `tests` is how many it measured.
-    """
-
-    id: str
-    started_at: dt.datetime
-    commit: str | None = None
-    branch: str | None = None
-    dirty: bool | None = None
-    complete: bool = True
-    tests: int = 0
 
 
 class Store(Protocol):

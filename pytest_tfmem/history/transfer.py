@@ -9,7 +9,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_tfmem.history.store import RunInfo, Store
+    from pytest_tfmem.history.recorded import RunInfo
+    from pytest_tfmem.history.store import Store
 
 
 class Transferred(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_tfmem.history.listing import ListedHistory, ListedRuns, ListedSeries
+    from pytest_tfmem.history.recorded import RunInfo
     from pytest_tfmem.history.series import Point
-    from pytest_tfmem.history.store import RunInfo
 
 _RUN_COLUMNS = ("when (UTC)", "commit", "tests", "", "branch")
 _POINT_COLUMNS = ("when (UTC)", "commit", "bytes", "change", "", "")

@@ -11,8 +11,8 @@ import pytest
 from pytest_tfmem.figures import Measurement, Reading
 from pytest_tfmem.history.baseline import MOST_RUNS, ancestors_of, earlier, load_baseline
 from pytest_tfmem.history.environment import Environment
+from pytest_tfmem.history.recorded import RunInfo
 from pytest_tfmem.history.rundocument import Run, RunDocument, write_run_document
-from pytest_tfmem.history.store import RunInfo
 
 _DAY = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 _ENVIRONMENT = Environment(

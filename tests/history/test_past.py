@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pytest_tfmem.history.past import past_of
-from pytest_tfmem.history.store import RunInfo
+from pytest_tfmem.history.recorded import RunInfo
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from pytest_tfmem.history.recorded import RecordedRun
+    from pytest_tfmem.history.recorded import RecordedRun, RunInfo
     from pytest_tfmem.history.sql.url import Address
-    from pytest_tfmem.history.store import RunInfo
 
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 0.2

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
+from pytest_tfmem.history.recorded import RunInfo
 from pytest_tfmem.history.series import History, Point, SeriesKey
 from pytest_tfmem.history.sql.packed import unpacked
 from pytest_tfmem.history.sql.schema import conditions, documents, readings, runs, series, tests
 from pytest_tfmem.history.sql.writing import digest, in_parts
-from pytest_tfmem.history.store import RunInfo
 
 if TYPE_CHECKING:
     import datetime as dt
