@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.figures import PHASES
 from pytest_tfmem.isolate import wire
+from pytest_tfmem.isolate.child_devices import profile_folder
 from pytest_tfmem.isolate.controller import IsolatedTest
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def run_again(
         return _result(test, passed, named, must_pass=must_pass)
     finally:
         test.close()
+        shutil.rmtree(profile_folder(order.start), ignore_errors=True)  # of a process that was killed
 
 
 def _result(test: IsolatedTest, passed: set[Phase], named: str, *, must_pass: bool) -> Observed | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from pytest_tfmem.figures import Phase
     from pytest_tfmem.isolate import wire
     from pytest_tfmem.measure.replay import Profile
+
+
+def profile_folder(start: wire.Start) -> Path:
+    """Where the profiler of this start writes: beside the folder for the test's own files, which pytest empties."""
+    return Path(f"{os.fsdecode(start.basetemp)}-profile")
 
 
 class ChildDevices:
@@ -36,7 +42,7 @@ class ChildDevices:
         if self._start.profiled:
             from pytest_tfmem.measure.replay import Profile  # noqa: PLC0415  only in a profiled run
 
-            self._profile = Profile(explains=self._start.explained)
+            self._profile = Profile(profile_folder(self._start), explains=self._start.explained)
         apply_to_devices(self._start.runtime)
 
     def load(self) -> None:

@@ -50,10 +50,11 @@ class Profile:
 
     Only the events that are always recorded, of allocations among them. About 1 kB of host memory for each, so never
     in a process whose host memory is measured. `explains`: what was alive at the peaks of the phases that are marked is
-    told too, with the lines of the user's own code, which are followed meanwhile.
+    told too, with the lines of the user's own code, which are followed meanwhile. `folder`: where it writes, which it
+    removes; a process that is killed leaves that to the one that has started it.
     """
 
-    def __init__(self, *, explains: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, *, explains: bool = False) -> None:
         self.problem = ""
         self._began = 0
         self._pieces: list[tuple[int, int]] = []
@@ -68,7 +69,8 @@ class Profile:
         self._profiler: Any = tf.profiler.experimental
         if not _has_cupti(tf):
             os.environ.setdefault(_NO_CUPTI, "true")  # without it, TensorFlow is ended by SIGSEGV
-        self._folder = Path(tempfile.mkdtemp(prefix="tfmem-profile-"))
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="tfmem-profile-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
         options = self._profiler.ProfilerOptions(host_tracer_level=0, python_tracer_level=0, device_tracer_level=0)
         try:
             self._profiler.start(str(self._folder), options)

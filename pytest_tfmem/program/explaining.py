@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import tempfile
 import time
@@ -51,8 +52,9 @@ class ProgramAgain(Again):
 def explained(program: MeasuredProgram, order: Order, measured: Measurement, graphs: Path | None) -> list[Explanation]:
     """What held the memory of its figures, those over their limits first; or why that is not known."""
     with tempfile.TemporaryDirectory(prefix="tfmem-explain-") as folder:
+        start = msgspec.structs.replace(order.start, basetemp=os.fsencode(Path(folder, "basetemp")))
         again = ProgramAgain(
-            order=order,
+            order=dataclasses.replace(order, start=start),
             start=start_program,
             restore=_not_a_test,
             measure=_not_a_test,

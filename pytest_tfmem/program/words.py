@@ -23,6 +23,7 @@ _WORDS = (
     ("before its setup", "before its first statement"),
     ("before setup", "before its first statement"),
     ("gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted", "only of a test can they be counted"),
+    ("a test that profiles itself", "a program that profiles itself"),
     ("--tfmem-gpu=off", "--gpu=off"),
 )
 _ASKED = re.compile(r"""tf_runtime\((\w+)=["']?([^"')]*)["']?\)""")

@@ -51,6 +51,14 @@ TESTS = """
         tf.profiler.experimental.stop()
 
     @bfc
+    @budget(cpu_tensors="1 MiB")
+    def test_is_killed_again():
+        tf.ones((1000, 1000))
+        if os.path.exists("once"):
+            os.kill(os.getpid(), 9)
+        open("once", "w").close()
+
+    @bfc
     @budget(cpu_tensors="100 MiB")
     def test_within():
         tf.ones((1000, 1000))
@@ -92,10 +100,11 @@ def test_the_tensors_at_the_peak_are_told_by_operation_shape_and_line(explained)
 
 
 @pytest.mark.of_any_start_method
-def test_an_optimizers_slots_stand_where_it_is_built_and_a_test_that_profiles_itself_is_told_why_not(explained):
+def test_an_optimizers_slots_stand_where_it_is_built_and_of_what_cannot_be_explained_it_is_told_why(explained, project):
     run, line = explained
-    ran = run("test_slots", "test_profiles_itself", "test_within")
-    assert ran.outcomes == {"test_slots": "failed", "test_profiles_itself": "failed", "test_within": "passed"}
+    tests = {"test_slots": "failed", "test_profiles_itself": "failed", "test_is_killed_again": "failed"}
+    ran = run(*tests, "test_within")
+    assert ran.outcomes == {**tests, "test_within": "passed"}
     assert _of(ran, "test_within") == []
     (slots,) = _of(ran, "test_slots")
     known = {(one["where"], one.get("detail")): one.get("count", 1) for one in slots["holders"]}
@@ -105,3 +114,6 @@ def test_an_optimizers_slots_stand_where_it_is_built_and_a_test_that_profiles_it
     assert any(one["what"].startswith(("adam/", "gradient_tape/")) for one in slots["holders"])
     (refused,) = _of(ran, "test_profiles_itself")
     assert "a process has one profiler" in refused["failed"]
+    (killed,) = _of(ran, "test_is_killed_again")
+    assert "SIGKILL" in killed["failed"]
+    assert not [*project.path.rglob("*-profile*")]
