@@ -117,6 +117,7 @@ class Gate:
 
     def __init__(self, session: TfmemSession) -> None:
         self._session = session
+        self._running: pytest.Item | None = None
         self._following: pytest.Item | None = None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -139,7 +140,7 @@ class Gate:
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        self._following = nextitem
+        self._running, self._following = item, nextitem
         try:
             return (yield)
         finally:
@@ -178,6 +179,12 @@ class Gate:
         if _RUN not in item.stash:
             raise _CarriedOutElsewhere
         self._carry_out(item, "teardown")
+
+    @pytest.hookimpl(tryfirst=True)  # before whoever shows, writes or sends what stands in it
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        run = self._running.stash.get(_RUN, None) if self._running is not None else None
+        if run is not None:
+            run.tells(report)
 
     def pytest_sessionfinish(self) -> None:
         self._session.close()

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_tfmem.budgets.verdict import breaches, judge, worst
 from pytest_tfmem.calls import Calls
+from pytest_tfmem.explain.lastattempt import LastAttempt
 from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, Phase, encode_measurement
 from pytest_tfmem.history.conditions import asked
 from pytest_tfmem.isolate import identity, replay, reports, wire
@@ -83,6 +84,7 @@ class TestRun:
         self._explaining = explaining
         self._explanations: list[Explanation] = []
         self._ended_early: PhaseResult | None = None
+        self._last = LastAttempt(item, self._explain)
         self._starter = starter
         self._order = order_for(item, request, settings, starter, basetemp=basetemp, lease=lease)
         self._calls = Calls(
@@ -135,7 +137,7 @@ class TestRun:
         if result.report is not None:
             self.report = result.report
             self._note_outcome(self.report, phase)
-            self._explain(self.report, phase)
+            self._last.phase_over(self.report, phase)
         if result.stop is not None:
             replay.stop(self._item.session, result.stop)
         if result.failure:
@@ -184,6 +186,12 @@ class TestRun:
         report.tfmem = encode_measurement(measurement)  # type: ignore[attr-defined]  # reports take extra attributes
         if self._settings.junit_properties:
             report.user_properties = [*report.user_properties, *junit_properties(measurement)]
+
+    def tells(self, report: pytest.TestReport) -> None:
+        """This report is about to be told: where it is the last attempt's, with what held the memory."""
+        self._last.told(report)
+        if self._explanations and hasattr(report, "tfmem"):
+            report.tfmem = encode_measurement(self.measurement())  # type: ignore[attr-defined]  # as above
 
     def close(self) -> None:
         try:

@@ -256,3 +256,41 @@ def test_ctrl_c_in_the_second_run_leaves_the_result_of_the_first_and_ends_the_se
     )
     assert not psutil.pid_exists(int((project.path / "second").read_text()))
     assert not [*project.path.rglob("*-explain")]
+
+
+AGAIN = """
+    from pathlib import Path
+
+    KEPT = []
+
+
+    @budget(rss_growth="8 MiB")
+    def test_over():
+        note("over")
+        KEPT.append(bytearray(24 << 20))
+
+
+    @budget(rss_growth="8 MiB")
+    def test_within_at_last():
+        note("within at last")
+        tried = Path("tried")
+        tried.write_text(tried.read_text() + "x" if tried.exists() else "x")
+        if len(tried.read_text()) < 3:
+            KEPT.append(bytearray(24 << 20))
+"""
+
+
+@pytest.mark.of_any_start_method
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
+def test_of_several_attempts_the_last_is_explained_if_it_is_over(project, workers):
+    project.write("test_a.py", AGAIN)
+    ran = project.run("--reruns=2", "--tfmem-explain", "--junitxml=junit.xml", *workers, with_plugins=["xdist"])
+    assert ran.outcomes == {"test_over": "rerun rerun failed", "test_within_at_last": "rerun rerun passed"}
+    assert len(set(ran.pids("over"))) == 3 + 1
+    assert len(set(ran.pids("within at last"))) == 3
+    place = place_of("KEPT.append", project)
+    assert explained(ran, "test_over")["holders"][0]["where"] == place
+    assert not ran.measured["test_within_at_last"]["explanations"]
+    (told,) = [case for case in ET.parse(project.path / "junit.xml").iter("failure") if "what held" in case.text]
+    assert f"{place} test_over" in told.text
+    assert ran.text.count("- what held the memory -") == 1
