@@ -9,10 +9,10 @@ from pytest_tfmem.errors import TfmemError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_tfmem.history.store import Store
+    from pytest_tfmem.history.sql.database import DatabaseStore
 
 
-def open_database(url: str, *, root: Path) -> Store:
+def open_database(url: str, *, root: Path) -> DatabaseStore:
     """The store in the database at this URL, the file of SQLite relative to `root`. It connects when it is first used.
 
     Raises TfmemError for a URL that is none of ours, or if what it needs is not installed.
