@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,6 @@ from pytest_tfmem.report.explanation import put_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import Any
 
     import pytest
@@ -59,14 +59,13 @@ class Explaining:
 
         Ctrl-C meanwhile ends that, and the session as soon as this test, whose figures are there, is reported.
         """
-        basetemp = os.fsdecode(order.start.basetemp)
-        folder = self._root.__class__(f"{basetemp}-explain")  # the attempt's own may hold what its author wants to see
+        # The attempt's own may hold what its author wants to see.
+        folder = Path(f"{os.fsdecode(order.start.basetemp)}-explain")
 
         def again() -> Again:
             folder.mkdir(parents=True, exist_ok=True)
-            began = msgspec.structs.replace(order.start, basetemp=os.fsencode(folder / "basetemp"))
             return Again(
-                order=dataclasses.replace(order, start=began, timeout_seconds=order.timeout_seconds or _most(measured)),
+                order=_in_folder(order, folder, _most(measured)),
                 start=start,
                 restore=restore,
                 measure=measure,
@@ -83,10 +82,13 @@ class Explaining:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if flow.is_interrupted(found):
-            self._when = "off"
-            session.shouldstop = f"what held the memory of {measured.nodeid} is not explained"
+            self._stop(session, measured)
         put_on(report, found)
         return found
+
+    def _stop(self, session: pytest.Session, measured: Measurement) -> None:
+        self._when = "off"
+        session.shouldstop = f"what held the memory of {measured.nodeid} is not explained"
 
     def _graphs(self) -> Path | None:
         """The folder of run files, made if need be; None where none can be: the run file's own notice tells of it."""
@@ -96,6 +98,11 @@ class Explaining:
         except OSError:
             return None
         return self._runs
+
+
+def _in_folder(order: Order, folder: Path, most_seconds: float) -> Order:
+    start = msgspec.structs.replace(order.start, basetemp=os.fsencode(folder / "basetemp"))
+    return dataclasses.replace(order, start=start, timeout_seconds=order.timeout_seconds or most_seconds)
 
 
 def _most(measured: Measurement) -> float:
