@@ -28,8 +28,8 @@ _BACKSTOP_SECONDS = 5.0  # the child's own pytest-timeout comes first, and says 
 _CHILD_PLUGIN = "tfmem-child"  # isolate.child_plugin.PLUGIN_NAME, not imported for it
 _MARKER_LINES = (
     (
-        "memory_budget(*, <figure>=<size>, level='error', timeout=None, warmup=0, calls=0): run the test in a fresh"
-        " process; fail it if a figure (rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved,"
+        "memory_budget(*, <figure>=<size>, level='error', timeout=None, warmup=None, calls=None): run the test in a"
+        " fresh process; fail it if a figure (rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved,"
         " gpu_footprint, cpu_tensors, leak) passes its limit; gpu_tensors=True: measure it without one; calls=50:"
         " measure leak without one"
     ),

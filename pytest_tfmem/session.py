@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.recording import Recording, keeps_no_record, plugins_of, run_files, shown
 from pytest_tfmem.resources import Resources
+from pytest_tfmem.settings.options import ATTEMPT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -261,7 +263,8 @@ class TfmemSession:
 
     @cached_property
     def _explaining(self) -> Explaining | None:
-        if self.settings.explain == "off":
+        # Nobody reads what an attempt of the gate would explain. It measures gpu_tensors all the same, as the head did.
+        if self.settings.explain == "off" or ATTEMPT_VARIABLE in os.environ:
             return None
         from pytest_tfmem.explain.explaining import Explaining  # noqa: PLC0415  only where it is asked for
 

@@ -202,8 +202,10 @@ class TestRun:
 
     def _explain(self, report: pytest.TestReport, phase: Phase) -> None:
         """Have it said in this report what held the memory, once this test's own process has ended: two may not fit."""
+        if phase == "setup" or self._explanations or self._explaining is None:
+            return
         measured = self.measurement()
-        if phase == "setup" or self._explanations or self._explaining is None or not self._explaining.wants(measured):
+        if not self._explaining.wants(measured):
             return
         if phase == "call":
             self._ended_early = self._test.run_phase("teardown")

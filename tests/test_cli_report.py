@@ -14,15 +14,16 @@ import click
 import msgspec
 import pytest
 
-from pytest_tfmem.cli.subject import find_run
+from pytest_tfmem.cli.subject import find_run, flames_of
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.gate.result import GateResult
 from pytest_tfmem.gate.result import Judged as GateJudged
+from pytest_tfmem.history.flames import flame_name
 from pytest_tfmem.history.recorded import Footer
 from pytest_tfmem.history.rundocument import RunDocument, write_run_document
 from pytest_tfmem.history.runfile import run_lines
 from pytest_tfmem.history.store import open_store
-from tests.made import made_run, made_test
+from tests.made import START, made_run, made_test
 
 MIB = 1 << 20
 PAGE = ("--format", "html")
@@ -152,6 +153,29 @@ def test_a_history_that_is_not_there_is_a_mistake(project, monkeypatch):
     monkeypatch.chdir(project)
     with pytest.raises(click.UsageError, match="--history: nowhere: no such folder"):
         find_run(None, "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "history", "folder"),
+    [
+        ("kept/run.json", None, "kept"),
+        ("kept", None, "kept"),
+        ("empty/run.json", None, ".tfmem/runs"),
+        (None, None, ".tfmem/runs"),
+        ("empty", "sqlite:///runs.db", ".tfmem/runs"),
+    ],
+)
+def test_flame_graphs_are_beside_the_run_or_where_the_project_keeps_its_runs(
+    name, history, folder, tmp_path, monkeypatch
+):
+    (tmp_path / "pytest.ini").touch()
+    for made in ("kept", "empty", ".tfmem/runs"):
+        (tmp_path / made).mkdir(parents=True)
+        (tmp_path / made / "run.json").touch()
+    for found in ("kept", ".tfmem/runs"):
+        (tmp_path / found / flame_name(START, "0123abcd")).write_text("<svg/>")
+    monkeypatch.chdir(tmp_path)
+    assert flames_of(name, history).resolve() == tmp_path / folder
 
 
 def test_a_file_that_cannot_be_read_is_passed_over_and_told(tmp_path, monkeypatch, capsys):

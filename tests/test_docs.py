@@ -23,8 +23,11 @@ from pytest_tfmem.budgets.schema import budgets_schema
 from pytest_tfmem.cli import COMMANDS, tfmem
 from pytest_tfmem.figures import (
     FIGURES,
+    Explanation,
+    Holder,
     Limit,
     Marks,
+    MeasuredFunction,
     Measurement,
     PhaseMarks,
     Reading,
@@ -393,7 +396,7 @@ def options_table() -> list[list[str]]:
 
 
 def is_switch(name: str) -> bool:
-    return name in {"tfmem_all", "no_tfmem", "tfmem_explain"}
+    return name in {"tfmem_all", "no_tfmem"}
 
 
 def test_the_defaults_of_the_table_hold(pytester):
@@ -422,6 +425,9 @@ def fields(kind: type[msgspec.Struct]) -> list[str]:
         ("a reading", [*fields(Reading), "not_measured"]),
         ("a leak", fields(Leak)),
         ("a part", fields(Kept)),
+        ("an explanation", fields(Explanation)),
+        ("a holder", fields(Holder)),
+        ("a measured function", fields(MeasuredFunction)),
         ("findings", fields(Findings)),
     ],
 )

@@ -42,7 +42,7 @@ _BAD = [
     ("--tfmem-budgets", "gone.yaml", "this file cannot be read"),
     ("--tfmem-budgets", ".", "this is not a file"),
 ]
-_BAD_CHOICES = ["--tfmem-start-method", "--tfmem-allocator", "--tfmem-gpu", "--tfmem-fail-on"]
+_BAD_CHOICES = ["--tfmem-start-method", "--tfmem-allocator", "--tfmem-gpu", "--tfmem-fail-on", "--tfmem-explain"]
 
 
 @pytest.fixture

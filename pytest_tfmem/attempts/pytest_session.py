@@ -19,11 +19,11 @@ from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.history.recorded import RecordedRun
 from pytest_tfmem.history.runfile import read_runs
 from pytest_tfmem.isolate.process import ChildProcess
+from pytest_tfmem.settings.options import ATTEMPT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_MARK = "PYTEST_TFMEM_ATTEMPT"  # by which whatever a session started is known, wherever it has got to
 _RAN = (0, 1)  # pytest.ExitCode: all tests passed, some failed
 _STOPPED = (2, 5)  # interrupted, for example by an error of collection; no test was collected
 _LAST_CHANCE_SECONDS = 5.0
@@ -133,7 +133,7 @@ def _run(
     popen = subprocess.Popen(  # noqa: S603  an interpreter, our own statement, and no shell
         words,
         cwd=directory,
-        env={**environment, _MARK: mark},
+        env={**environment, ATTEMPT_VARIABLE: mark},
         stdin=subprocess.DEVNULL,
         stdout=output[0],
         stderr=output[1],
@@ -149,7 +149,7 @@ def _run(
 @contextmanager
 def _ended(popen: subprocess.Popen[bytes], mark: str) -> Iterator[None]:
     """Nothing of the session runs afterwards. If it still does, it may first tear down what its tests have set up."""
-    process = ChildProcess(popen, f"{_MARK}={mark}")
+    process = ChildProcess(popen, f"{ATTEMPT_VARIABLE}={mark}")
     try:
         yield
     finally:

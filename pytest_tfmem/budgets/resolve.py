@@ -84,7 +84,8 @@ def resolve(
     places: list[MarkerBudget | Entry] = [*markers, *covering]
     limits = _winners(explain(nodeid, markers, file, profiles=profiles))
     waivers = [waiver for waiver in file.waivers if waiver.pattern.covers(nodeid)]
-    waived, notes = waive(limits, waivers, today)
+    alive = live(waivers, today)
+    waived, notes = waive(limits, waivers, alive)
     return Budget(
         limits=waived,
         timeout_seconds=_closest(place.timeout_seconds for place in places),
@@ -92,7 +93,7 @@ def resolve(
         gpu_tensors_wanted="gpu_tensors" in waived or _wanted([*places, file.defaults]),
         warm_up=_closest(place.warm_up for place in places),
         calls=_closest(place.calls for place in places),
-        waivers=live(waivers, today),
+        waivers=alive,
         notes=notes,
     )
 

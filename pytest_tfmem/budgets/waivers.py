@@ -17,15 +17,11 @@ if TYPE_CHECKING:
 
 
 def waive(
-    limits: Mapping[str, Limit], waivers: Iterable[WaiverEntry], today: dt.date
+    limits: Mapping[str, Limit], waivers: Iterable[WaiverEntry], alive: Mapping[str, Waiver]
 ) -> tuple[dict[str, Limit], list[str]]:
-    """A test's limits with the live ones of its waivers on them, and notes of those that expired with none in place.
-
-    A waiver lives up to and including the day on which it expires. The most specific live one holds.
-    """
+    """A test's limits with those of its waivers that are `alive`; notes of those that expired with none in place."""
     waived, notes = {}, []
     ours = most_specific_first(waivers)
-    alive = live(ours, today)
     for figure, limit in limits.items():
         waived[figure] = msgspec.structs.replace(limit, waiver=alive[figure]) if figure in alive else limit
         if figure not in alive:
@@ -34,7 +30,7 @@ def waive(
 
 
 def live(waivers: Iterable[WaiverEntry], today: dt.date) -> dict[str, Waiver]:
-    """By figure the waiver that lives; the most specific of several."""
+    """By figure the waiver that lives, on the day on which it expires still; the most specific of several."""
     found: dict[str, Waiver] = {}
     for waiver in most_specific_first(waivers):
         if waiver.expires >= today:

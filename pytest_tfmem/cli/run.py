@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--timeout", metavar="SECONDS", help="End the program if it still runs after so long.")
 @click.option("--interval", metavar="SECONDS", help="How often its process tree is read at best (default: 0.02).")
-@click.option("--explain", is_flag=True, help="Run PROGRAM a second time, to say what held its memory.")
+@click.option("--explain", is_flag=True, help="Run PROGRAM again, to say what held its memory.")
 @click.option("--json", "json_file", metavar="FILE", help="Write a run document, as pytest's --tfmem-json does.")
 @click.argument("target", metavar="PROGRAM", default="")  # whose want is told with what would be right
 @click.argument("arguments", metavar="[ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
@@ -69,9 +69,9 @@ def run(
     is, in one phase. Nothing of how it runs is changed but for what --runtime says. It is not recorded in the
     project's history, which is of tests: --json keeps it, for `tfmem report`, `compare` and `export`.
 
-    With --explain the program is run twice, with all that it does to files and elsewhere; what it writes the second
-    time is thrown away, and it has nothing to read. Memory of the host is explained by memray (the extra `explain`),
-    tensors by TensorFlow's profiler.
+    With --explain the program is run once more for memory of the host, under memray (the extra `explain`), and once
+    more for tensors, under TensorFlow's profiler, where a figure of a device was read: with all that it does to files
+    and elsewhere each time. What it then writes is thrown away, and it has nothing to read.
 
     Ends with the program's own status (128 and the signal's number if a signal ended it). Where that is 0: with 121 if
     it passed a limit, with 122 if a limit could not be judged, because its figure was not measured. With 124 if its

@@ -60,11 +60,14 @@ def digest_here(run: RecordedRun, *, history: str | None, last: int, gate: GateR
 
 def flames_of(name: str | None, history: str | None) -> Path | None:
     """The folder with the flame graphs of the run that was named: beside it, or where the project keeps run files."""
-    from pytest_tfmem.history.store import is_url  # noqa: PLC0415  --help is to be quick
+    from pytest_tfmem.history.flames import SUFFIX  # noqa: PLC0415  --help is to be quick
+    from pytest_tfmem.history.store import is_url  # noqa: PLC0415  the same
     from pytest_tfmem.settings.options import DEFAULT_HISTORY  # noqa: PLC0415  the same
 
     if name and Path(name).exists():
-        return Path(name) if Path(name).is_dir() else Path(name).parent
+        beside = Path(name) if Path(name).is_dir() else Path(name).parent
+        if any(beside.glob(f"*{SUFFIX}")):
+            return beside
     root, location = (Path.cwd(), history) if history else _of_project()
     if location is None:
         return None

@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_tfmem.measure.lines import is_own_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -111,10 +113,7 @@ def _of_user(stack: Sequence[Frame], at: int, root: str) -> Place:
 
 @cache  # there are tens of thousands of stacks, of a few hundred files
 def _is_users_file(file: str, root: str) -> bool:
-    if not file.endswith(".py") or not file.startswith(root):
-        return False
-    parts = PurePath(file).parts
-    return not _LIBRARIES.intersection(parts) and _OWN not in parts
+    return file.endswith(".py") and file.startswith(root) and is_own_file(file)
 
 
 def _is_inside(frame: Frame) -> bool:
@@ -123,7 +122,8 @@ def _is_inside(frame: Frame) -> bool:
 
 def _imported(folded: Sequence[Frame]) -> str:
     """The package that is being imported, if the stack passes through an import: the outermost one."""
-    for outer, inner in pairwise(reversed(folded)):
+    # Native frames stand between those of an import where a stack has them.
+    for outer, inner in pairwise(frame for frame in reversed(folded) if frame.is_python):
         if outer.file.startswith(_IMPORTING) and inner.file.endswith(".py"):
             return _package(inner.file)
     return ""

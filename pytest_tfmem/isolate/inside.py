@@ -71,14 +71,14 @@ class Inside:
         self._opened.append(entry)
         return entry
 
-    def leave(self, entry: Entry) -> Section:
-        """It ends: what it has held at most, all the times that it was entered.
+    def leave(self, entry: Entry, before: Section | None = None) -> Section:
+        """It ends: what it has held at most, all the times that it was entered. `before`: as of the last of them.
 
         Told at once, so that it is known if this process dies.
         """
         with self.nest.leaving(entry.span):
             self._opened.remove(entry)
-            section = self._sections.add(entry.section())
+            section = self._sections.add(entry.section(), before)
             keeps = self._records and self._sections.has(section)
             self._send(wire.SectionLeft(entry.said, recorded(section) if keeps else None))
         return section

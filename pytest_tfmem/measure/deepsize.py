@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections import deque
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ _OF_THE_PROGRAM = (
     types.CodeType,
     types.FrameType,
 )
+_ATOMS = {bool, int, float, complex, str, bytes, bytearray, type(None)}  # that hold nothing else
 _CONTAINERS = (list, tuple, set, frozenset, deque)
+_WITHOUT_DATA = {"DType", "TensorShape", "dtype", "device", "Size"}  # of a framework's, but no place for data
 _FRAMEWORKS = ("tensorflow", "keras", "tf_keras", "jax", "jaxlib", "torch")
 
 
@@ -50,10 +53,12 @@ class DeepSize:
         if id(value) in self._seen or isinstance(value, _OF_THE_PROGRAM):
             return
         self._seen.add(id(value))
-        room = type(value).__module__.partition(".")[0]
-        if room == "numpy" and self._is_array(value):
+        kind: type = type(value)
+        if kind in _ATOMS:
+            self.bytes += sys.getsizeof(value)
+        elif kind.__module__.partition(".")[0] == "numpy" and self._is_array(value):
             self._add_array(value)
-        elif room in _FRAMEWORKS or self._is_model(value):
+        elif _is_of_framework(kind):
             self._add_of_framework(value)
         else:
             self.bytes += sys.getsizeof(value, 0)
@@ -100,24 +105,19 @@ class DeepSize:
             self._left += array.ravel().tolist()
 
     def _add_base(self, array: Any, base: Any) -> None:
-        if type(base).__module__ == "mmap":
-            self._once(base, lambda: len(base))
-        elif type(base).__name__ in {"PyCapsule", "ndarray"} or hasattr(base, "__buffer__") or self._is_array(base):
+        if self._is_array(base):
             self._left.append(base)
+        elif isinstance(base, memoryview):
+            self._add_base(array, base.obj)
         else:
-            self._once(base, lambda: array.nbytes)  # some library's buffer, which does not tell how large it is
-
-    def _is_model(self, value: Any) -> bool:
-        """A user's own model, layer or the like: their classes are of the framework by an ancestor."""
-        rooms = {kind.__module__.partition(".")[0] for kind in type(value).__mro__}
-        return not rooms.isdisjoint(_FRAMEWORKS)
+            self._once(base, lambda: _buffer_bytes(base, at_least=array.nbytes))
 
     def _add_of_framework(self, value: Any) -> None:
         if hasattr(value, "element_size") and hasattr(value, "nelement"):  # PyTorch's tensor
             self._once(value.untyped_storage(), lambda: value.untyped_storage().nbytes())
         elif hasattr(value, "optimizer") and hasattr(value, "variables"):
             self._left += [*value.variables, *getattr(value.optimizer, "variables", ())]
-        elif hasattr(value, "trainable_variables") and hasattr(value, "variables"):
+        elif hasattr(value, "variables"):  # a layer, an optimizer, a metric
             self._left += list(value.variables)
         elif len(parts := _parts(value)) > 1:
             self._kept.append(parts)
@@ -126,6 +126,8 @@ class DeepSize:
             self._add_tensor(value)
         else:
             self.bytes += sys.getsizeof(value, 0)
+            if type(value).__name__ not in _WITHOUT_DATA:
+                self._uncounted[f"what a {type(value).__name__} holds"] = None
 
     def _add_tensor(self, value: Any) -> None:
         held = getattr(value, "value", None)
@@ -143,6 +145,21 @@ class DeepSize:
             self._kept.append(what)
             self._seen.add(id(what))
             self.bytes += size()
+
+
+@cache
+def _is_of_framework(kind: type) -> bool:
+    """By itself or, as a user's own model or layer is, by an ancestor."""
+    rooms = {one.__module__.partition(".")[0] for one in kind.__mro__}
+    return not rooms.isdisjoint(_FRAMEWORKS)
+
+
+def _buffer_bytes(base: Any, *, at_least: int) -> int:
+    try:
+        with memoryview(base) as buffer:
+            return buffer.nbytes
+    except (TypeError, ValueError, BufferError):  # some library's, which does not tell how large it is
+        return at_least
 
 
 def _parts(value: Any) -> list[Any]:

@@ -63,7 +63,7 @@ class Lines:
     def is_own(self, file: str) -> bool:
         known = self._own.get(file)
         if known is None:
-            known = self._own[file] = _is_own(file)
+            known = self._own[file] = is_own_file(file)
         return known
 
     def reached(self, file: str, line: int) -> None:
@@ -183,7 +183,8 @@ class _Tracing:
         return self._within
 
 
-def _is_own(file: str) -> bool:
+def is_own_file(file: str) -> bool:
+    """Whether a file of Python is neither installed nor the interpreter's, nor of this package."""
     if file.startswith("<") or Path(file).name.startswith(_GENERATED):
         return False
     parts = Path(file).parts

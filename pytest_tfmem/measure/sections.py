@@ -29,12 +29,17 @@ class Sections:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Section] = {}
 
-    def add(self, section: Section) -> Section:
-        """Count one more entry, and return what is known of the section now."""
-        before = self._known.get(_place(section))
+    def add(self, section: Section, before: Section | None = None) -> Section:
+        """Count one more entry, and return what is known of the section now.
+
+        `before`: what whoever enters it knows of it, where that is one too many to be known here.
+        """
+        place = _place(section)
+        if place in self._known or before is None or _place(before) != place:
+            before = self._known.get(place)
         known = section if before is None else _both(before, section)
-        if before is not None or len(self._known) < MOST_SECTIONS:
-            self._known[_place(section)] = known
+        if place in self._known or len(self._known) < MOST_SECTIONS:
+            self._known[place] = known
         return known
 
     def has(self, section: Section) -> bool:

@@ -7,8 +7,6 @@ from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from pytest_tfmem.digest.findings import worst_first
 from pytest_tfmem.figures import PHASES, greatest
 from pytest_tfmem.page.findings import sentence_of
@@ -56,14 +54,12 @@ def tests_of(digest: Digest, flames: Path | None) -> list[TestData]:
     for each in digest.gate.judged if digest.gate else []:
         gate[each.nodeid].append(each)
     past = {run.id: place for place, run in enumerate(digest.past)}
-    tests = [_test(told, found[told.test.nodeid], gate[told.test.nodeid], past) for told in digest.tests]
-    return [
-        replace(test, held=[held(one, flames) for one in told.test.explanations])
-        for test, told in zip(tests, digest.tests, strict=True)
-    ]
+    return [_test(told, found[told.test.nodeid], gate[told.test.nodeid], past, flames) for told in digest.tests]
 
 
-def _test(told: Told, found: Sequence[Finding], gate: Sequence[GateJudged], past: Mapping[str, int]) -> TestData:
+def _test(
+    told: Told, found: Sequence[Finding], gate: Sequence[GateJudged], past: Mapping[str, int], flames: Path | None
+) -> TestData:
     test = told.test
     figures = figures_of(told, gate, past)
     name = shown(test.nodeid)
@@ -87,6 +83,7 @@ def _test(told: Told, found: Sequence[Finding], gate: Sequence[GateJudged], past
         phases=[*_phases(test)],
         sections=[*_sections(test)],
         measured=[*_measured(test)],
+        held=[held(one, flames) for one in test.explanations],
         timeline=_timeline(test.timeline) if test.timeline else None,
     )
 

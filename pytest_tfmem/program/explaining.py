@@ -21,16 +21,24 @@ from pytest_tfmem.program.ending import how_it_ended
 from pytest_tfmem.program.words import in_words_of_a_program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_tfmem.figures import Explanation, Measurement
     from pytest_tfmem.isolate.observed import Observed
     from pytest_tfmem.isolate.order import Order
 
 
+@dataclasses.dataclass(kw_only=True)
 class ProgramAgain(Again):
-    """A program that is to be explained: run again in a new interpreter, with nobody to read what it writes."""
+    """A program that is to be explained: run again in a new interpreter, with nobody to read what it writes.
 
-    def run(self, order: Order, start: object = None, *, must_pass: bool = True) -> Observed | str:
-        del start  # there is one way for a program
+    `announce` is called before each run.
+    """
+
+    announce: Callable[[], None]
+
+    def run(self, order: Order, *, must_pass: bool = True) -> Observed | str:
+        self.announce()
         began = time.monotonic()
         with PassedOn() as signals:
             unheard = dataclasses.replace(order, shows_output=False)
@@ -49,7 +57,9 @@ class ProgramAgain(Again):
         return program.observed
 
 
-def explained(program: MeasuredProgram, order: Order, measured: Measurement, graphs: Path | None) -> list[Explanation]:
+def explained(
+    program: MeasuredProgram, order: Order, measured: Measurement, graphs: Path | None, announce: Callable[[], None]
+) -> list[Explanation]:
     """What held the memory of its figures, those over their limits first; or why that is not known."""
     with tempfile.TemporaryDirectory(prefix="tfmem-explain-") as folder:
         start = msgspec.structs.replace(order.start, basetemp=os.fsencode(Path(folder, "basetemp")))
@@ -59,14 +69,21 @@ def explained(program: MeasuredProgram, order: Order, measured: Measurement, gra
             restore=_not_a_test,
             measure=_not_a_test,
             measured=measured,
-            root=Path.cwd(),
+            root=_root(order),
             folder=Path(folder),
             graphs=graphs,
             used_tensorflow=program.observed.used_tensorflow,
             earlier=lambda _: None,
+            announce=announce,
         )
         found = flow.explain(lambda: again, measured, "always") if flow.is_wanted(measured, "always") else []
     return list(map(_told, found))
+
+
+def _root(order: Order) -> Path:
+    """Below which the program's own code is: the current folder, or that of a script that lies elsewhere."""
+    here, script = Path.cwd(), Path(os.path.abspath(os.fsdecode(order.start.path)))
+    return here if not order.start.path or script.is_relative_to(here) else script.parent
 
 
 def _told(one: Explanation) -> Explanation:

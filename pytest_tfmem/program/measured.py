@@ -109,8 +109,8 @@ def run_program(wanted: Wanted) -> Result:
 
 
 def _with_explanations(measurement: Measurement, wanted: Wanted, program: MeasuredProgram, order: Order) -> Measurement:
-    wanted.say(f"running {wanted.program.name} once more, to explain what held its memory")
-    found = explained(program, order, measurement, wanted.graphs)
+    once_more = f"running {wanted.program.name} once more, to explain what held its memory"
+    found = explained(program, order, measurement, wanted.graphs, lambda: wanted.say(once_more))
     return msgspec.structs.replace(measurement, explanations=found)
 
 

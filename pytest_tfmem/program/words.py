@@ -20,6 +20,7 @@ _WORDS = (
     ("the test's process", "the program's process"),
     ("the test", "the program"),
     ("before setup: the interpreter, pytest and imports", "before its first statement: the interpreter"),
+    ("pytest and its plugins", "not called by code below the program's folder"),
     ("before its setup", "before its first statement"),
     ("before setup", "before its first statement"),
     ("gpu_tensors=True on memory_budget, or --tfmem-explain, has them counted", "only of a test can they be counted"),

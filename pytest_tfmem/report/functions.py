@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tfmem.figures import FIGURES, greatest
 from pytest_tfmem.report.layout import plain
+from pytest_tfmem.report.sections import SHORT_NAMES
 from pytest_tfmem.units import count_of, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_tfmem.figures import MeasuredFunction
-
-_IN_A_LINE = {"rss_growth": "growth", "rss": "rss", "gpu": "gpu", "cpu_tensors": "cpu_tensors"}
 
 
 class Spread(NamedTuple):
@@ -48,7 +47,7 @@ def function_name(function: MeasuredFunction) -> str:
 def function_words(function: MeasuredFunction) -> str:
     """`40.1 MiB growth (40.0 to 40.2), 93.9 MiB rss, 0.01 s, median of 3`, or why there are fewer."""
     had = dict(spreads(function))
-    sizes = [f"{_size(had[figure])} {name}" for figure, name in _IN_A_LINE.items() if figure in had]
+    sizes = [f"{_size(had[figure])} {name}" for figure, name in SHORT_NAMES.items() if figure in had]
     seconds = [f"{statistics.median(function.seconds):.3g} s"] if function.seconds else []
     count = len(function.seconds)
     times = ["median of " + str(count)] if count > 1 else ["once"] if count else []

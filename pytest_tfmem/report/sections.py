@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import DEVICE_FIGURES, HOST_FIGURES, greatest
+from pytest_tfmem.figures import HOST_FIGURES, greatest
 from pytest_tfmem.report.layout import plain, shorten_end
 from pytest_tfmem.units import count_of, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_tfmem.figures import FigureReading, Reading, Section
 
+# What a line has room for, and what it is called there.
+SHORT_NAMES = {"rss_growth": "growth", "rss": "rss", "gpu": "gpu", "cpu_tensors": "cpu_tensors"}
 _LONGEST_NAME = 60
 _GROWTH = "rss_growth"
 _OPEN = "not measured: open when the process died"
@@ -58,14 +60,12 @@ def section_words(section: Section) -> str:
     return ", ".join([*sizes, *took, *times, *died])
 
 
-def section_peaks(section: Section, figures: Collection[str] | None = None) -> Iterator[tuple[str, Reading]]:
+def section_peaks(section: Section) -> Iterator[tuple[str, Reading]]:
     """Growth and peak of the host's memory, and what allocators of devices held, each by a short name."""
-    names = {_GROWTH: "growth", "rss": "rss", "rss_anon": "anon"} | {figure: figure for figure in DEVICE_FIGURES}
-    shown = figures if figures is not None else (_GROWTH, "rss", "gpu", "cpu_tensors")
-    for figure in shown:
+    for figure, name in SHORT_NAMES.items():
         most = greatest(section.readings.get(figure))
         if most is not None:
-            yield names.get(figure, figure), most
+            yield name, most
 
 
 def in_order(sections: Sequence[Section]) -> list[Section]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DEFAULT_BUDGETS = "budgets.yaml"
 DEFAULT_INTERVAL_SECONDS = 0.02
 DEFAULT_HISTORY = ".tfmem/runs"
+ATTEMPT_VARIABLE = "PYTEST_TFMEM_ATTEMPT"  # by which whatever an attempt of the gate started is known
 HISTORY_VARIABLE = "TFMEM_HISTORY"  # for a URL with a password, which is to stand in no file and on no command line
 START_METHODS = ("auto", "spawn", "forkserver")
 GPU_MODES = ("auto", "require", "off")
@@ -60,8 +61,8 @@ _OPTIONS = (
     _Option(
         "tfmem_explain",
         "say what held the memory, by a second run under a profiler: breach: of tests over a limit; always: of every"
-        " measured test (default: off; without a value: breach). Also measures gpu_tensors, the bytes that tensors"
-        " asked for, where the allocator rounds up",
+        " measured test; without a value: breach. Also measures gpu_tensors, the bytes that tensors asked for, where"
+        " the allocator rounds up (default: off)",
         "WHEN",
         bare="breach",
     ),

@@ -102,7 +102,8 @@ class Runner:
         given = {key: self._filled(str(value), self._seen) for key, value in step.get("with", {}).items()}
         done.used.append((name, given))
         if name == "actions/upload-artifact":
-            paths = [Path(line) for line in given["path"].splitlines()]
+            patterns = [Path(line) for line in given["path"].splitlines()]
+            paths = [path for pattern in patterns for path in pattern.parent.glob(pattern.name)]
             done.artifacts[given["name"]] = {path.name: path.read_bytes() for path in paths if path.is_file()}
 
     def _script(self, step: dict, done: Done, files: Path) -> None:

@@ -337,6 +337,28 @@ def test_limits_that_a_test_sets_itself_are_judged_with_the_rest(project):
     assert "pytest_tfmem/" not in ran.text  # no traceback of ours
 
 
+def test_a_waiver_of_the_file_holds_for_a_limit_that_a_test_sets_itself(project):
+    project.write(
+        "budgets.yaml",
+        """
+        version: 1
+        waivers:
+          - {test: test_it.py, figure: rss_growth, limit: 64 MiB, expires: 9999-01-01, reason: x}
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        def test_it(tfmem):
+            tfmem.limit(rss_growth="8 MiB")
+            bytearray(24 << 20)
+        """,
+    )
+    ran = project.run()
+    assert ran.outcomes == {"test_it": "passed"}
+    assert ran.measured["test_it"]["verdict"] == "waived"
+
+
 def test_a_limit_that_cannot_be_judged_fails_the_test_where_gpus_are_required(project):
     project.write(
         "test_required.py",

@@ -38,6 +38,7 @@ def test_load():
 """
 GROWN_TEST = f"tests/test_train.py::test_step[{HOSTILE}]"
 GROWN = TESTS.replace("[120]", "[150]")
+FLAME = "20260301T000000.000000Z-0123abcd.flame.svg"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,7 @@ def red(origin, tmp_path_factory):
         target = copy.path / "shards" / f"tfmem-{number}" / "run.jsonl"
         target.parent.mkdir(parents=True)
         target.write_bytes(shard.artifacts[f"tfmem-{number}"]["run.jsonl"])
+        target.with_name(FLAME).write_text("<svg/>", encoding="utf-8")
         joined = on_github(copy).action(runs="shards", gate_args="--attempts 1")
         done += [shard, joined]
     return done[0], done[2], done[1], done[3]
@@ -168,7 +170,7 @@ def test_a_pull_request_in_which_a_test_grew_is_red_after_all_is_written(red):
     assert "regressed" in done.summary
     assert [line for line in done.commands if line.startswith("::error file=tests/test_train.py,line=")]
     assert [line for line in done.commands if not re.match("::(error|warning|notice|stop-commands) ?", line)] == []
-    assert {"run.jsonl", "gate.json", "report.html"} == set(done.artifacts["tfmem"])
+    assert {"run.jsonl", "gate.json", "report.html", FLAME} == set(done.artifacts["tfmem"])
 
 
 def test_a_pull_request_with_nothing_to_measure_is_not_decided(change):

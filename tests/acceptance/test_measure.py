@@ -7,6 +7,7 @@ import pytest
 FUNCTIONS = """
     import functools, signal, subprocess, sys, threading, time
     from pathlib import Path
+    from types import MappingProxyType
     from pytest_tfmem import RemoteError
 
     class Odd(Exception):
@@ -108,6 +109,8 @@ def test_a_function_has_the_figures_of_a_test_and_what_came_of_it(project):
             tfmem.compare(a=tfmem.call(odd), b=odd, runtime="growth")
         with pytest.raises(pytest.fail.Exception, match="no mapping"):
             tfmem.compare(a=tfmem.call(odd, runtime=3), b=odd)
+        runtime = MappingProxyType({"gpus": 0})
+        tfmem.compare(a=tfmem.call(keep, 1, runtime=runtime), b=functools.partial(keep, 1), repeat=1)
 
     def test_in_turn(tfmem, tmp_path):
         both = tfmem.compare(
@@ -129,6 +132,11 @@ def test_a_function_has_the_figures_of_a_test_and_what_came_of_it(project):
 
     @budget(rss_growth="8 MiB", rss_tree="200 MiB")
     def test_own(tfmem): tfmem.measure(keep, 300, repeat=1)
+
+    def text(size): return "x" * size
+
+    @budget(rss_growth="12 MiB")
+    def test_values(tfmem): assert len(tfmem.measure(text, 1_000_000, repeat=20).value) == 1_000_000
 
     def test_output(tfmem): tfmem.measure(grow, 1, repeat=1); assert not "shown"
 
@@ -155,6 +163,7 @@ def test_a_function_has_the_figures_of_a_test_and_what_came_of_it(project):
         "test_warning": "passed",
         "test_fixture": "passed",
         "test_own": "passed",
+        "test_values": "passed",
         "test_output": "failed",
         "test_runtime": "passed",
     }

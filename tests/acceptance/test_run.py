@@ -217,6 +217,23 @@ def test_what_held_its_memory_is_told_by_a_second_run_that_nobody_hears(folder):
     assert "a.py:2 load" in done.stderr
 
 
+@pytest.mark.skipif(find_spec("memray") is None, reason="memray is not installed")
+def test_a_script_of_another_folder_is_explained_by_its_own_lines(folder, tmp_path_factory):
+    script = tmp_path_factory.mktemp("elsewhere") / "a.py"
+    script.write_text("held = bytearray(b'x') * (64 << 20)\n")
+    done = folder.run("--explain", "--limit", "rss_growth=8MiB", str(script))
+    assert done.stderr.count("a.py once more") == 1
+    (explanation,) = folder.measured().explanations
+    assert explanation.holders[0].where == "a.py:1"
+
+
+def test_a_second_run_that_does_not_come_is_not_announced(folder):
+    folder.write("a.py", "held = bytearray(b'x') * (64 << 20)\nraise SystemExit(3)")
+    done = folder.run("--explain", "--limit", "rss_growth=8MiB", "a.py")
+    assert done.returncode == 3
+    assert "once more" not in done.stderr
+
+
 @linux_only
 @pytest.mark.skipif(find_spec("memray") is None, reason="memray is not installed")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 121), (signal.SIGTERM, 143)])
@@ -446,15 +463,15 @@ def test_the_programs_ctrl_c_comes_once_and_is_measured(folder):
     said = read_until(terminal, b"True True")
     for count in (1, 2):
         os.write(terminal, b"\x03")
-        said += read_until(terminal, b"interrupted %d" % count)
-    read_until(terminal, b"over time")
+        said = read_until(terminal, b"interrupted %d" % count, said)
+    read_until(terminal, b"over time", said)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(terminal)
     assert of_peak(folder.measured().readings["rss_growth"])
 
 
-def read_until(terminal, expected):
-    said = b""
+def read_until(terminal, expected, said=b""):
+    """All that it has said, with what was read of it before."""
     while expected not in said:
         assert select.select([terminal], [], [], 60)[0], said
         try:

@@ -122,3 +122,12 @@ def _until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_what_nobody_reads_is_not_explained(project):
+    (project / "pytest.ini").write_text("[pytest]\ntfmem_explain = breach\n")
+    (project / "test_a.py").write_text(
+        "import pytest\n@pytest.mark.memory_budget(rss_growth=1)\ndef test_a(): bytearray(1 << 22)\n"
+    )
+    (test,) = attempt(["test_a.py"], directory=project).run.tests
+    assert (test.explanations, test.verdict) == ([], "over")

@@ -57,12 +57,14 @@ def test_what_is_called_is_told_by_its_landmarks_without_the_plumbing_between_th
     assert place_of(stack, ROOT).detail == "trainer.fit -> adam.build -> operation Fill"
 
 
-def test_an_import_is_of_the_line_that_imports_and_names_the_outermost_package():
+@pytest.mark.parametrize("between", [[], [Frame("_PyEval_EvalFrameDefault", "ceval.c", 1)]])
+def test_an_import_is_of_the_line_that_imports_and_names_the_outermost_package(between):
     importing = Frame("_call_with_frames_removed", "<frozen importlib._bootstrap>", 480)
     stack = [
         of_library("<module>", "numpy/linalg/__init__.py"),
         importing,
         of_library("<module>", "tensorflow/__init__.py"),
+        *between,
         importing,
         of_user("test_a", 3),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ def test_an_arrays_buffer_is_counted_whole_and_once():
     assert MIB <= size(array[:1]) < MIB + 500
     assert MIB <= size(np.frombuffer(bytes(MIB), np.uint8)[3:]) < MIB + 1000
     assert size(np.array([bytes(MIB), None], dtype=object)) > MIB
+    with mmap.mmap(-1, MIB) as mapped:
+        assert MIB <= size(np.frombuffer(mapped, np.uint8, count=10)) < MIB + 1000
+    assert MIB <= size(np.from_dlpack(array)[:1]) < MIB + 1000
 
 
 # In a process of its own: TensorFlow's devices would be up in this one, for every test after it.
@@ -90,7 +94,12 @@ model = tf.keras.Sequential([tf.keras.Input([256]), layer])
 model.compile(tf.keras.optimizers.Adam(), "mse")
 model.optimizer.build(model.trainable_variables)
 assert 3 * MIB <= size(model) < 3 * MIB + 1000
+assert size(model.optimizer) >= 2 * MIB
+metric = tf.keras.metrics.AUC(num_thresholds=1000)
+assert size(metric) >= 4 * 1000 * 4
 assert DeepSize([tf.constant(["a", "b"])]).uncounted == ["a tensor of string"]
+assert DeepSize(tf.data.Dataset.from_tensor_slices([1])).uncounted == ["what a _TensorSliceDataset holds"]
+assert DeepSize([model, metric, tf.float32, tf.TensorShape([1])]).uncounted == []
 """
 
 

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from pytest_tfmem.digest.build import digest_of
 from pytest_tfmem.figures import Explanation, Holder, NotMeasured, Reading, Section
 from pytest_tfmem.history.baseline import Earlier
+from pytest_tfmem.history.flames import flame_name
 from pytest_tfmem.leaks import Kept, Leak
 from pytest_tfmem.page import tests as page  # its function would be taken for a test
 from pytest_tfmem.page.island import HeldData, HolderData, SectionData
-from tests.made import made_run, made_test
+from tests.made import START, made_run, made_test
 
 MIB = 1 << 20
 
@@ -36,6 +37,15 @@ def test_what_calls_kept_is_among_the_notes():
     test = replace(made_test("a", leak=4096), leak=Leak(calls=50, warm_up=5, parts=[part]))
     (shown,) = page.tests_of(digest_of(made_run(1, test), Earlier(), directory=Path("/")), None)
     assert shown.notes == ["kept per call, in 50 calls after 5: heap 4,096 B (4,000 B to 4,100 B)"]
+
+
+def test_a_flame_graph_is_in_the_page_where_its_file_is_found(tmp_path):
+    name = flame_name(START, "0123abcd")
+    tmp_path.joinpath(name).write_text("<svg/>")
+    there, gone = (Explanation(figure="rss", flame_graph=one) for one in (name, flame_name(START, "0123abce")))
+    test = replace(made_test("a", rss=1), explanations=[there, gone])
+    (shown,) = page.tests_of(digest_of(made_run(1, test), Earlier(), directory=Path("/")), tmp_path)
+    assert [one.picture for one in shown.held] == ["data:image/svg+xml;base64,PHN2Zy8+", ""]
 
 
 def test_what_held_the_memory_is_told_in_plain_text_by_its_share():
