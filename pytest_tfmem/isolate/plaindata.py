@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_tfmem.errors import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -54,7 +56,10 @@ def _packed(value: Any, where: str, depth: int) -> Any:
         raise NotPlainError(f"{where} is nested more than {_MOST_DEPTH} deep, or holds itself")
     if kind is dict:
         items = [(key, _packed(key, f"a key of {where}", depth + 1), each) for key, each in value.items()]
-        return ["dict", [(key, _packed(each, f"{where}[{_named(raw)}]", depth + 1)) for raw, key, each in items]]
+        return [
+            "dict",
+            [(key, _packed(each, f"{where}[{one_line(repr(raw), most=40)}]", depth + 1)) for raw, key, each in items],
+        ]
     if kind.__name__ in _SEQUENCES and kind is _SEQUENCES[kind.__name__]:
         return [kind.__name__, [_packed(each, f"{where}[{place}]", depth + 1) for place, each in enumerate(value)]]
     return _rest(value, where, depth)
@@ -140,11 +145,6 @@ _MADE: dict[str, Callable[..., Any]] = {
     "array": _array,
     "scalar": _scalar,
 }
-
-
-def _named(key: object) -> str:
-    text = repr(key)
-    return text if len(text) <= 40 else f"{text[:39]}…"  # noqa: PLR2004  enough to know it by
 
 
 def _a(kind: type) -> str:
