@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_tfmem.history.flames import read_flame
 from pytest_tfmem.page.island import HeldData, HolderData
 from pytest_tfmem.page.shown import shown
-from pytest_tfmem.report.explanation import called_from, explanation_lines, place, sentence, shown_holders
+from pytest_tfmem.report.explanation import called_from, explanation_lines, place, sentence, shown_holders, what_of_it
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
@@ -46,5 +46,5 @@ def _holder(holder: Holder, whole: int) -> HolderData:
         share=round(1000 * holder.bytes / max(whole, 1)),
         new=new,
         place=place(holder),
-        detail=", ".join(filter(None, [shown(holder.detail), called_from(holder)])),
+        detail=", ".join(filter(None, [what_of_it(holder), called_from(holder)])),
     )

@@ -105,6 +105,14 @@ class SectionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     open_at_death: bool = False
 
 
+class CheckpointData(msgspec.Struct, frozen=True, kw_only=True):
+    """What was held when a test came to a checkpoint that it has set. `seconds`: on its timeline."""
+
+    name: str
+    seconds: float
+    bytes: dict[str, int]
+
+
 class MeasuredData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A function that a test had measured. `sizes`: by figure the least, the median and the most of its `times`."""
 
@@ -196,6 +204,7 @@ class TestData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     figures: list[FigureData] = []
     phases: list[PhaseData] = []
     sections: list[SectionData] = []
+    checkpoints: list[CheckpointData] = []
     measured: list[MeasuredData] = []
     held: list[HeldData] = []
     timeline: TimelineData | None = None

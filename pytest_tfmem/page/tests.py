@@ -12,6 +12,7 @@ from pytest_tfmem.figures import PHASES, greatest
 from pytest_tfmem.page.findings import sentence_of
 from pytest_tfmem.page.held import held
 from pytest_tfmem.page.island import (
+    CheckpointData,
     FindingData,
     GpuLine,
     Mark,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_tfmem.digest.model import Digest, Finding, Told
-    from pytest_tfmem.figures import Measurement, Timeline
+    from pytest_tfmem.figures import FigureReading, Measurement, Timeline
     from pytest_tfmem.gate.result import Judged as GateJudged
     from pytest_tfmem.page.island import FigureData
 
@@ -82,6 +83,7 @@ def _test(
         figures=figures,
         phases=[*_phases(test)],
         sections=[*_sections(test)],
+        checkpoints=[*_checkpoints(test)],
         measured=[*_measured(test)],
         held=[held(one, flames) for one in test.explanations],
         timeline=_timeline(test.timeline) if test.timeline else None,
@@ -133,16 +135,28 @@ def _phases(test: Measurement) -> Iterator[PhaseData]:
 
 def _sections(test: Measurement) -> Iterator[SectionData]:
     for section in in_order(test.sections):
-        peaks = {figure: greatest(section.readings.get(figure)) for figure in section.readings}
         yield SectionData(
             name=shown(section.name),
             depth=len(section.path),
             phase=section.phase,
             entered=section.entered,
             seconds=round(section.seconds, 3) if section.entered else None,
-            bytes={shown(figure): most.bytes for figure, most in peaks.items() if most is not None},
+            bytes=_sizes(section.readings),
             open_at_death=section.open_at_death,
         )
+
+
+def _checkpoints(test: Measurement) -> Iterator[CheckpointData]:
+    """Those that the test has set: what is held at the ends of phases is in their table."""
+    for mark in test.timeline.checkpoints if test.timeline else ():
+        if mark.readings:
+            yield CheckpointData(name=shown(mark.name), seconds=round(mark.seconds, 3), bytes=_sizes(mark.readings))
+
+
+def _sizes(readings: Mapping[str, FigureReading]) -> dict[str, int]:
+    """By figure what was read, of several GPUs the most."""
+    found = {figure: greatest(reading) for figure, reading in readings.items()}
+    return {shown(figure): most.bytes for figure, most in found.items() if most is not None}
 
 
 def _measured(test: Measurement) -> Iterator[MeasuredData]:

@@ -54,7 +54,15 @@ def holder_cells(holder: Holder) -> tuple[str, str, str]:
     size = format_size(holder.bytes)
     if holder.new:
         size = f"{'grown' if holder.before_bytes else 'new'} {size}"
-    return size, place(holder), ", ".join(filter(None, [plain(holder.detail), called_from(holder)]))
+    return size, place(holder), ", ".join(filter(None, [what_of_it(holder), called_from(holder)]))
+
+
+def what_of_it(holder: Holder) -> str:
+    """Its detail: of tensors how many there are, too, as in `3 x float32[300,512]`."""
+    detail = plain(holder.detail)
+    if holder.kind != "tensor" or holder.count == 1:
+        return detail
+    return f"{holder.count:,} x {detail}" if detail else f"{holder.count:,} tensors"
 
 
 def place(holder: Holder) -> str:

@@ -13,6 +13,10 @@ import pytest
 
 from pytest_tfmem.digest.build import digest_of
 from pytest_tfmem.digest.model import Digest
+from pytest_tfmem.explain.flamegraph import write_flame_graph
+from pytest_tfmem.explain.fold import Piece
+from pytest_tfmem.explain.stacks import Frame
+from pytest_tfmem.figures import Checkpoint, Explanation, Holder, Reading, Timeline
 from pytest_tfmem.history.baseline import Earlier
 from pytest_tfmem.page.render import page_of
 from pytest_tfmem.page.shown import link_to_test
@@ -252,6 +256,61 @@ def test_a_timeline_has_its_moments_and_a_table_of_the_same(visit, address, dige
     assert len(cells) == len(timeline.seconds)
     assert cells[30].split("\t")[:2] == [f"{timeline.seconds[30]:.2f}", format_size(timeline.rss_tree_bytes[30])]
     assert "first epoch" in "".join(cells)
+
+
+def held_at(name, seconds, **sizes):
+    readings = {figure: Reading(bytes=size, exactness="exact", source="VmRSS") for figure, size in sizes.items()}
+    return Checkpoint(name=name, seconds=seconds, readings=readings)
+
+
+def test_checkpoints_of_the_test_stand_in_a_table_with_what_was_held(visit, tmp_path):
+    marks = [
+        Checkpoint(name="call", seconds=0.1),
+        held_at("before <b>", 0.2, rss=40 * MIB, gpu=0),
+        held_at("built", 1.25, rss=64 * MIB, gpu=3 * MIB),
+        held_at("freed", 2.5, rss=41 * MIB),
+    ]
+    timeline = Timeline(seconds=[0.0, 2.6], rss_tree_bytes=[40 * MIB, 41 * MIB], checkpoints=marks)
+    test = msgspec.structs.replace(made_test("tests/test_a.py::test_a", rss=64 * MIB), timeline=timeline)
+    digest = digest_of(made_run(1, test), Earlier(), directory=Path("/"))
+    page = visit(written(tmp_path, digest) + link_to_test(test.nodeid))
+    assert page.get_by_role("heading", name="Held at checkpoints").is_visible()
+    table = page.get_by_role("table", name="Checkpoints")
+    assert table.locator("thead th").all_inner_texts() == ["Checkpoint", "At, seconds", "rss", "gpu"]
+    found = [row.locator("th, td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    assert found == [
+        ["before <b>", "0.20", "40.0 MiB", "0 B"],
+        ["built", "1.25", "64.0 MiB", "3.0 MiB"],
+        ["freed", "2.50", "41.0 MiB", "\u2013\nnone"],
+    ]
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_the_flame_graph_is_in_the_page_as_a_picture(visit, tmp_path):
+    load = Frame("load</title><script>document.title = 'mine'</script>", "/p/a.py", 4)
+    name = write_flame_graph(str(tmp_path), [Piece(3 * MIB, 1, (load, Frame("test_a", "/p/a.py", 9)))], "/p/")
+    held = Explanation(
+        figure="rss",
+        peak_bytes=3 * MIB,
+        holders=[Holder(bytes=3 * MIB, what="load", where="a.py:4", kind="python")],
+        source="memray",
+        flame_graph=name,
+    )
+    test = msgspec.structs.replace(made_test("tests/test_a.py::test_a", rss=3 * MIB), explanations=[held])
+    path = tmp_path / "report.html"
+    digest = digest_of(made_run(1, test), Earlier(), directory=Path("/"))
+    path.write_text(page_of(digest, flames=tmp_path), encoding="utf-8")
+    _, _, wide, high = map(int, re.search('viewBox="([^"]*)"', (tmp_path / name).read_text("utf-8"))[1].split())
+    (tmp_path / name).unlink()  # all of it is in the page
+    page = visit(path.as_uri() + link_to_test(test.nodeid))
+    picture = page.get_by_role("img", name=re.compile("^Flame graph"))
+    picture.evaluate("one => one.decode()")  # which refuses what is no picture
+    shown = picture.bounding_box()
+    assert shown["width"] > wide / 2
+    assert shown["height"] / shown["width"] == pytest.approx(high / wide, rel=0.05)
+    assert name in page.locator("#test").inner_text()
+    assert page.title() != "mine"
 
 
 def test_esc_leads_back_and_the_next_test_is_the_next_of_the_table(visit, address):

@@ -7,12 +7,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pytest_tfmem.digest.build import digest_of
-from pytest_tfmem.figures import Explanation, Holder, NotMeasured, Reading, Section
+from pytest_tfmem.figures import Checkpoint, Explanation, Holder, NotMeasured, Reading, Section, Timeline
 from pytest_tfmem.history.baseline import Earlier
 from pytest_tfmem.history.flames import flame_name
 from pytest_tfmem.leaks import Kept, Leak
 from pytest_tfmem.page import tests as page  # its function would be taken for a test
-from pytest_tfmem.page.island import HeldData, HolderData, SectionData
+from pytest_tfmem.page.island import CheckpointData, HeldData, HolderData, SectionData
 from tests.made import START, made_run, made_test
 
 MIB = 1 << 20
@@ -30,6 +30,19 @@ def test_sections_stand_below_those_around_them_with_their_peaks():
         SectionData(name="load", phase="setup", entered=1, seconds=0.0, bytes={}),
         SectionData(name="de\\x1bcode", depth=1, phase="call", entered=2, seconds=0.123, bytes={"gpu": 7 * MIB}),
     ]
+
+
+def test_checkpoints_of_the_test_have_what_was_held_and_those_of_phases_do_not():
+    gpus = [Reading(bytes=size, exactness="exact", source="", device=f"GPU:{at}") for at, size in enumerate((3, 7))]
+    rss = Reading(bytes=MIB, exactness="exact", source="VmRSS")
+    marks = [
+        Checkpoint(name="call", seconds=0.1),
+        Checkpoint(name="bu\x1bilt", seconds=0.25, readings={"rss": rss, "gpu": gpus, "cpu_tensors": NotMeasured("")}),
+    ]
+    timeline = Timeline(seconds=[0.0], rss_tree_bytes=[MIB], checkpoints=marks)
+    test = replace(made_test("a", rss=1), timeline=timeline)
+    (shown,) = page.tests_of(digest_of(made_run(1, test), Earlier(), directory=Path("/")), None)
+    assert shown.checkpoints == [CheckpointData(name="bu\\x1bilt", seconds=0.25, bytes={"rss": MIB, "gpu": 7})]
 
 
 def test_what_calls_kept_is_among_the_notes():

@@ -52,6 +52,15 @@ def test_it_says_how_much_by_what_count_and_what_that_cost():
     ]
 
 
+@pytest.mark.parametrize(
+    ("count", "detail", "said"),
+    [(1, "float32[8]", "float32[8]"), (1200, "float32[8]", "1,200 x float32[8]"), (3, "", "3 tensors"), (1, "", "")],
+)
+def test_of_tensors_it_says_how_many_there_are(count, detail, said):
+    held = Holder(bytes=3 * MIB, count=count, what="AddV2", where="a.py:4", detail=detail, kind="tensor")
+    assert explanation_lines(explained(held), width=159)[1] == f"  3.0 MiB  a.py:4 AddV2  {said}".rstrip()
+
+
 def test_what_is_new_comes_first_and_is_summed_up():
     lines = explanation_lines(
         explained(

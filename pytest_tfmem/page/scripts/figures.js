@@ -67,6 +67,16 @@ function sectionTable(test) {
       figures.map((figure) => cell(figure, 'number', one.bytes[figure] === undefined ? [] : [html('span', {}, size(one.bytes[figure]))]))))));
 }
 
+/** What was held when the test came to each of its checkpoints. */
+function checkpointTable(test) {
+  const figures = [...new Set(test.checkpoints.flatMap((one) => Object.keys(one.bytes)))];
+  return html('table', { class: 'figures', 'aria-label': 'Checkpoints' },
+    html('thead', {}, html('tr', {}, ['Checkpoint', 'At, seconds', ...figures].map((head, at) => html('th', { scope: 'col', class: at ? 'number' : null }, head)))),
+    html('tbody', {}, test.checkpoints.map((one) => html('tr', {},
+      html('th', { scope: 'row' }, one.name), cell('At, seconds', 'number', [html('span', {}, one.seconds.toFixed(2))]),
+      figures.map((figure) => cell(figure, 'number', one.bytes[figure] === undefined ? [] : [html('span', {}, size(one.bytes[figure]))]))))));
+}
+
 /** Of each function that the test had measured the medians, and their ends where they differ. */
 function measuredTable(test) {
   const figures = [...new Set(test.measured.flatMap((one) => Object.keys(one.sizes || {})))];

@@ -12,6 +12,7 @@ function testView(test, data, neighbours) {
     test.timeline ? timelineSection(test.timeline) : null,
     (test.phases || []).length ? section('Phases', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Table of phases' }, phaseTable(test)))) : null,
     (test.sections || []).length ? section('Sections', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Table of sections' }, sectionTable(test)))) : null,
+    (test.checkpoints || []).length ? section('Held at checkpoints', html('div', { class: 'card' }, html('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Table of checkpoints' }, checkpointTable(test)))) : null,
   ].filter(Boolean));
 }
 
