@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_tfmem.history.flames import read_flame
 from pytest_tfmem.page.island import HeldData, HolderData
 from pytest_tfmem.page.shown import shown
-from pytest_tfmem.report.explanation import called_from, explanation_lines, place, sentence, shown_holders, what_of_it
+from pytest_tfmem.report.explanation import called_from, newness, place, sentence, shown_holders, what_of_it
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from pytest_tfmem.figures import Explanation, Holder
 
 _MOST = 50
-_WIDE = 10_000
 
 
 def held(one: Explanation, flames: Path | None) -> HeldData:
-    """The explanation; of one that failed its reason alone. `flames`: the folder with flame graphs, if it is known."""
-    if one.failed:
-        return HeldData(said=" ".join(explanation_lines(one, width=_WIDE)))
+    """The explanation, or why there is none. `flames`: the folder with flame graphs, if it is known."""
     return HeldData(
         said=sentence(one),
         holders=[_holder(holder, one.peak_bytes) for holder in shown_holders(one, _MOST)],
@@ -40,11 +37,10 @@ def _picture(name: str, flames: Path | None) -> str:
 
 
 def _holder(holder: Holder, whole: int) -> HolderData:
-    new = "" if not holder.new else "grown" if holder.before_bytes else "new"
     return HolderData(
         size=format_size(holder.bytes),
         share=round(1000 * holder.bytes / max(whole, 1)),
-        new=new,
+        new=newness(holder),
         place=place(holder),
         detail=", ".join(filter(None, [what_of_it(holder), called_from(holder)])),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.pullrequest.escaping import code, nodeid, prose
 from pytest_tfmem.pullrequest.fitting import Block
-from pytest_tfmem.report.explanation import called_from, sentence, shown_holders
+from pytest_tfmem.report.explanation import called_from, newness, sentence, shown_holders, what_of_it
 from pytest_tfmem.units import count_of, format_size
 
 if TYPE_CHECKING:
@@ -33,15 +33,13 @@ def explained(digest: Digest, *, importance: int) -> Iterator[Block]:
 
 
 def _row(name: str, one: Explanation) -> str:
-    if one.failed:
-        return f"- {nodeid(name)}: {code(one.figure)} is not explained: {prose(one.failed)}"
     holders = (f"  - {_holder(holder)}" for holder in shown_holders(one, _MOST_HOLDERS))
     notes = (f"  - {prose(note)}" for note in one.notes)
     return "\n".join([f"- {nodeid(name)}: {prose(sentence(one))}", *holders, *notes])
 
 
 def _holder(holder: Holder) -> str:
-    new = "" if not holder.new else "**grown** " if holder.before_bytes else "**new** "
+    new = f"**{word}** " if (word := newness(holder)) else ""
     place = " ".join(filter(None, [code(holder.where), code(holder.what)]))
-    more = ", ".join(filter(None, [code(holder.detail), code(called_from(holder))]))
+    more = ", ".join(filter(None, [code(what_of_it(holder)), code(called_from(holder))]))
     return f"{new}{format_size(holder.bytes)} {place}{f' ({more})' if more else ''}"

@@ -24,16 +24,21 @@ _LEAST_SHARE = 0.01  # of the peak: what is less is among the others
 def explanation_lines(explanation: Explanation, *, width: int = _WIDTH) -> list[str]:
     """At most ten lines of at most `width` cells: what held the memory, or why that is not known."""
     width = max(width, _LEAST_WIDTH)
-    if explanation.failed:
-        return wrap(f"{_subject(explanation)}: not explained: {plain(explanation.failed)}", width)[:_MOST_LINES]
     head = wrap(sentence(explanation), width)
+    if explanation.failed:
+        return head[:_MOST_LINES]
     notes = [shorten_end(f"note: {plain(note)}", width) for note in explanation.notes]
     room = _MOST_LINES - len(head) - len(notes)
     return [*head, *_holder_lines(explanation, room, width), *notes][:_MOST_LINES]
 
 
 def sentence(explanation: Explanation) -> str:
-    """`alive at the peak of rss_growth: 182.1 MiB by memray's count, explained by a second run of 6.0 s`."""
+    """`alive at the peak of rss_growth: 182.1 MiB by memray's count, explained by a second run of 6.0 s`.
+
+    Or why that is not known.
+    """
+    if explanation.failed:
+        return f"{_subject(explanation)}: not explained: {plain(explanation.failed)}"
     text = f"{_subject(explanation)}: {format_size(explanation.peak_bytes)} by {plain(explanation.source)}'s count"
     text += f", explained by a second run of {explanation.seconds:.1f} s"
     if explanation.against:
@@ -51,10 +56,13 @@ def shown_holders(explanation: Explanation, most: int) -> list[Holder]:
 
 def holder_cells(holder: Holder) -> tuple[str, str, str]:
     """Its bytes, marked if it is new; the function and its place; and what was called from there."""
-    size = format_size(holder.bytes)
-    if holder.new:
-        size = f"{'grown' if holder.before_bytes else 'new'} {size}"
+    size = f"{newness(holder)} {format_size(holder.bytes)}".lstrip()
     return size, place(holder), ", ".join(filter(None, [what_of_it(holder), called_from(holder)]))
+
+
+def newness(holder: Holder) -> str:
+    """Against an earlier run: new, grown where it held less then, or nothing."""
+    return "" if not holder.new else "grown" if holder.before_bytes else "new"
 
 
 def what_of_it(holder: Holder) -> str:

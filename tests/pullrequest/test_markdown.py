@@ -316,5 +316,5 @@ def test_what_held_the_memory_is_folded_and_what_is_new_comes_first():
     assert rest == [
         "  - **new** 32.0 MiB `a.py:9` `copy` (`numeric.ones`)",
         "  - 64.0 MiB `a.py:4` `load`",
-        "- `tests/test_a.py::test_a`: `gpu` is not explained: the second run of the test did not pass",
+        "- `tests/test_a.py::test_a`: alive at the peak of gpu: not explained: the second run of the test did not pass",
     ]
