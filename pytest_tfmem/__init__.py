@@ -13,7 +13,7 @@ The rooms, lowest floor first. A module imports from its own floor or a lower on
     explain
     digest
     page pullrequest exports
-    request resources leakseen ordering reporting watching calls secondruns testrun ahead recording session
+    request resources failing leakseen ordering reporting watching calls secondruns testrun ahead recording session
     upkeep summary htmlreport fixture
     plugin check doctor attempts program
     gating
@@ -43,6 +43,7 @@ What each room knows:
     exports   a run in the formats that other tools read
     request   what is asked of one test, by its markers, the file and the options
     resources what tests' processes share in one session: what starts them, their folders, the GPUs
+    failing   which figures fail a phase of a test: each over its limit once, in the first phase that shows it
     leakseen  what one attempt at a test says of what its calls kept: its readings, and lines for people
     ordering  the order for one test: what its process needs to be started, and is to be told
     reporting what pytest is told of a test that did not run where it thinks, or ran there though it should not have

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tfmem.budgets.verdict import breaches, judge, worst
+from pytest_tfmem.budgets.verdict import judge, worst
 from pytest_tfmem.calls import Calls
 from pytest_tfmem.explain.lastattempt import LastAttempt
-from pytest_tfmem.figures import DEVICE_FIGURES, Measurement, Phase, encode_measurement
+from pytest_tfmem.failing import Failing
+from pytest_tfmem.figures import Measurement, Phase, encode_measurement
 from pytest_tfmem.history.conditions import asked
 from pytest_tfmem.isolate import identity, replay, reports, wire
 from pytest_tfmem.isolate.controller import IsolatedTest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.comparison import Comparison, Judgement
     from pytest_tfmem.explain.explaining import Explaining
-    from pytest_tfmem.figures import Explanation, FigureReading, Limit, Verdict
+    from pytest_tfmem.figures import Explanation, FigureReading, Limit
     from pytest_tfmem.isolate.allocators import Choice
     from pytest_tfmem.isolate.controller import PhaseResult
     from pytest_tfmem.isolate.gpus import Gpus
@@ -74,8 +75,7 @@ class TestRun:
         self._lease = lease
         self._watch = Watch(gpus, request.runtime, request.choice, lease)
         self._outcome: Outcome = "passed"
-        self._failed_at_call: set[str] | None = None
-        self._breached: set[Phase] = set()
+        self._failing = Failing(settings)
         self._failed_otherwise = False
         self.report: pytest.TestReport | None = None
         self.basetemp = basetemp
@@ -262,37 +262,23 @@ class TestRun:
 
     def _breach(self, phase: Phase) -> str:
         """The text with which the phase is to fail, for limits passed that no earlier phase has failed for."""
-        if phase == "setup" or (phase == "teardown" and self._failed_at_call is None):
-            return ""
-        if not self._settings.fail_on_limits:
+        if not self._failing.looks(phase):
             return ""
         readings, limits = self._readings(), self._limits
         verdicts = judge(limits, readings)
-        over = [*breaches(verdicts, limits), *self._required(verdicts)]
-        new = [figure for figure in over if figure not in (self._failed_at_call or ())]
-        if phase == "call":
-            self._failed_at_call = set(over)
+        new = self._failing.figures(phase, limits, verdicts)
         if not new:
             return ""
         phases = phase_figures(self._test.observed.phases)
         peaks = peak_notes(self._test.observed.sections, readings, new)
         notes = [*self._notes(), *self._leak.lines(), *peaks]
-        self._breached.add(phase)
         allocator = allocator_in_force(self._test.observed.devices)
         return breach_text(readings, limits, verdicts, phases, over=new, notes=notes, allocator=allocator)
-
-    def _required(self, verdicts: dict[str, Verdict]) -> list[str]:
-        """Device figures that fail the test because they could not be measured, under --tfmem-gpu=require."""
-        if self._settings.gpu != "require":
-            return []
-        limits = self._limits
-        unread = [figure for figure in DEVICE_FIGURES if verdicts.get(figure) == "not-measured"]
-        return [figure for figure in unread if limits[figure].level == "error"]
 
     def _note_outcome(self, report: pytest.TestReport, phase: Phase) -> None:
         if report.failed:
             self._outcome = "failed"
-            self._failed_otherwise |= phase not in self._breached
+            self._failed_otherwise |= phase not in self._failing.phases
         elif report.skipped and self._outcome == "passed":
             self._outcome = "skipped"
 
