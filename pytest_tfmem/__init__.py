@@ -2,7 +2,7 @@
 
 The rooms, lowest floor first. A module imports from its own floor or a lower one:
 
-    errors exceeded units wholefile allocators leaks figures
+    errors exceeded units wholefile allocators leaks explanations figures
     budgets measure
     isolate
     history
@@ -27,6 +27,7 @@ What each room knows:
     wholefile a file written whole or not at all
     allocators names of TensorFlow's GPU allocators
     leaks     what calls of a test's body have kept, part by part, and what kept it
+    explanations what held the memory at the peak of a figure
     figures   the vocabulary: figures, readings, measurements
     budgets   what is allowed: limits, the file they stand in, the verdict
     measure   what was used: by the kernel's counters, devices' allocators and the driver, and the sampler beside them

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_tfmem.explanations import Explanation
 from pytest_tfmem.leaks import Leak
 
 if TYPE_CHECKING:
@@ -100,33 +101,6 @@ def certain_bytes(reading: Reading) -> int:
     return reading.bytes if reading.least_bytes is None else reading.least_bytes
 
 
-class Marks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the counters of one process say at one moment, in bytes.
-
-    `peak`: high-water mark of the resident set, since the mark was last reset if `since_reset`, else since the
-    process began. `rss`: resident now; `file` and `shmem`: its file and shared pages, None where no counter tells.
-    `error`: most that `peak` may fall short of the truth, None where that is not known.
-    `exact_now`: whether `rss` is exact. `source`: the counter of `peak`.
-    """
-
-    peak: int
-    rss: int
-    file: int | None
-    shmem: int | None
-    error: int | None
-    exact_now: bool
-    since_reset: bool
-    source: str
-
-
-class PhaseMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """Marks at the start of a phase, just after the reset, and at its end; `seconds` is how long it took."""
-
-    start: Marks
-    end: Marks
-    seconds: float
-
-
 class GpuTimeline(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of one GPU at the points of a timeline, None where it was not read. `source`: whose bytes, and by what."""
 
@@ -214,52 +188,6 @@ class Regression(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     since: dt.datetime
     since_commit: str | None = None
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that held memory at a peak: `bytes` in `count` pieces.
-
-    `what`: the function, or the operation, that asked for them; `where`: "file:line", counted from the root directory
-    where it is in there, empty if that is not known. `detail`: the frames that were folded away, or a shape and dtype.
-    `path`: the user's own frames, from the outermost in to that one, each "function file:line".
-    `new`: whether it held nothing in the run that this is held against, or less by more than a little; None where there
-    is none. `before_bytes`: what it held there.
-    """
-
-    bytes: int
-    what: str
-    kind: Literal["python", "native", "tensor"]
-    count: int = 1
-    where: str = ""
-    detail: str = ""
-    path: list[str] = []
-    new: bool | None = None
-    before_bytes: int | None = None
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What held the memory at the peak of one figure, by a second run of the test.
-
-    `peak_bytes`: what was held at the peak of that run, as `source` counts it, which need not be as the figure's own
-    counter does; `holders`: what held it, the largest first, at most 50; `unexplained_bytes`: the rest. `device`: the
-    GPU, for a GPU's figure. `allocator`: TensorFlow's allocator that was in force in that run, if any was. `seconds`:
-    how long that run took. `flame_graph`: the name of the file with all of it, beside the run file. `against`: the
-    earlier run by which holders are new. `failed`: why there is no explanation, a clause; all else is then empty.
-    `notes`: what the reader should know, each a sentence without a full stop.
-    """
-
-    figure: str
-    device: str = ""
-    peak_bytes: int = 0
-    holders: list[Holder] = []
-    unexplained_bytes: int = 0
-    source: str = ""
-    allocator: str = ""
-    seconds: float = 0.0
-    flame_graph: str = ""
-    against: str = ""
-    failed: str = ""
-    notes: list[str] = []
 
 
 class MeasuredFunction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from pytest_tfmem.comparison import Comparison, Judgement
     from pytest_tfmem.explain.explaining import Explaining
-    from pytest_tfmem.figures import Explanation, FigureReading, Limit
+    from pytest_tfmem.explanations import Explanation
+    from pytest_tfmem.figures import FigureReading, Limit
     from pytest_tfmem.isolate.allocators import Choice
     from pytest_tfmem.isolate.controller import PhaseResult
     from pytest_tfmem.isolate.gpus import Gpus

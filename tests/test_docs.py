@@ -21,15 +21,12 @@ from pytest_tfmem.budgets import written
 from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.budgets.schema import budgets_schema
 from pytest_tfmem.cli import COMMANDS, tfmem
+from pytest_tfmem.explanations import Explanation, Holder
 from pytest_tfmem.figures import (
     FIGURES,
-    Explanation,
-    Holder,
     Limit,
-    Marks,
     MeasuredFunction,
     Measurement,
-    PhaseMarks,
     Reading,
     Regression,
     Section,
@@ -43,6 +40,7 @@ from pytest_tfmem.isolate.runtime import ARGUMENTS
 from pytest_tfmem.isolate.started import TOKEN_VARIABLE
 from pytest_tfmem.leaks import Findings, Kept, Leak
 from pytest_tfmem.measure.host import peak_error_bytes
+from pytest_tfmem.measure.marks import Marks, PhaseMarks
 from pytest_tfmem.measure.nvml import gpu_names
 from pytest_tfmem.measure.readings import phase_figures
 from pytest_tfmem.settings import options

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tfmem.explain import newly
-from pytest_tfmem.figures import DEVICE_FIGURES, GPU_FIGURES, Explanation, greatest
+from pytest_tfmem.explanations import Explanation
+from pytest_tfmem.figures import DEVICE_FIGURES, GPU_FIGURES, greatest
 from pytest_tfmem.isolate.profiled import held_in, order_to_explain
 from pytest_tfmem.measure.device_explanations import device_explanations
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pytest_tfmem.figures import Explanation, Measurement
+    from pytest_tfmem.explanations import Explanation
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.history.recorded import RecordedRun
     from pytest_tfmem.settings import Settings
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_tfmem.figures import Explanation, Measurement
+    from pytest_tfmem.explanations import Explanation
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.isolate import wire
     from pytest_tfmem.isolate.controller import IsolatedTest
     from pytest_tfmem.isolate.order import Order

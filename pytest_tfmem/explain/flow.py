@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.explain import device, host
-from pytest_tfmem.figures import Explanation
+from pytest_tfmem.explanations import Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

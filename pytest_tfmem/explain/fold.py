@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tfmem.explain.threads import Threads
-from pytest_tfmem.figures import Holder
+from pytest_tfmem.explanations import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,16 +12,17 @@ import msgspec
 from pytest_tfmem.explain import newly
 from pytest_tfmem.explain.again import NAMED
 from pytest_tfmem.explain.reading import Captured, read
-from pytest_tfmem.figures import Explanation, Holder
+from pytest_tfmem.explanations import Explanation, Holder
 from pytest_tfmem.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_tfmem.explain.again import Again
-    from pytest_tfmem.figures import Marks, Measurement
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.isolate.observed import Observed
     from pytest_tfmem.isolate.order import Order
+    from pytest_tfmem.measure.marks import Marks
     from pytest_tfmem.settings import ExplainWhen
 
 # The narrowest first: what the test itself added says the most of it.

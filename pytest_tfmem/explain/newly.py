@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_tfmem.explain.earlier import Kept
-    from pytest_tfmem.figures import Explanation, Holder
+    from pytest_tfmem.explanations import Explanation, Holder
 
 _MORE_SHARE = 0.02
 _MORE_BYTES = 1 << 20

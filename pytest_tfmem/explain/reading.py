@@ -15,7 +15,7 @@ import msgspec
 from pytest_tfmem.errors import one_line
 from pytest_tfmem.explain.fold import MOST_HOLDERS, Piece, fold
 from pytest_tfmem.explain.stacks import Frame
-from pytest_tfmem.figures import Holder
+from pytest_tfmem.explanations import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -132,4 +132,4 @@ def _schema_of_reading(kind: type) -> dict[str, Any]:
     if issubclass(Reading, kind):
         one = [{"$ref": "#/$defs/Reading"}, {"$ref": "#/$defs/NotMeasured"}]
         return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
-    raise NotImplementedError
+    raise NotImplementedError  # by which a schema_hook tells msgspec of a type that is not its own

@@ -13,15 +13,16 @@ import pytest
 
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.exceeded import MemoryBudgetExceeded, MemoryRegression
-from pytest_tfmem.figures import Phase, PhaseMarks
 from pytest_tfmem.isolate import arguments, identity, out_of_memory, reports, wire
 from pytest_tfmem.isolate.inside import Inside
+from pytest_tfmem.measure.marks import PhaseMarks
 from pytest_tfmem.measure.nested import Nest
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable, Generator
 
+    from pytest_tfmem.figures import Phase
     from pytest_tfmem.isolate.channel import Channel
     from pytest_tfmem.isolate.child_devices import ChildDevices
     from pytest_tfmem.measure.kept import KeptSeries

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from pytest_tfmem.isolate.sectionsseen import SectionsSeen
 
 if TYPE_CHECKING:
-    from pytest_tfmem.figures import Limit, Phase, PhaseMarks, Section
+    from pytest_tfmem.figures import Limit, Phase, Section
     from pytest_tfmem.isolate import wire
     from pytest_tfmem.measure.devices import DeviceMarks
     from pytest_tfmem.measure.kept import KeptSeries
+    from pytest_tfmem.measure.marks import PhaseMarks
 
 
 @dataclass

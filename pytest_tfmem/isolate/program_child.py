@@ -9,13 +9,13 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_tfmem.errors import TfmemError
-from pytest_tfmem.figures import PhaseMarks
 from pytest_tfmem.isolate import as_main, out_of_memory, wire
 from pytest_tfmem.isolate.channel import Channel
 from pytest_tfmem.isolate.child import connect, die_with
 from pytest_tfmem.isolate.child_devices import ChildDevices
 from pytest_tfmem.isolate.reports import encodable
 from pytest_tfmem.isolate.runtime import apply_before_import
+from pytest_tfmem.measure.marks import PhaseMarks
 from pytest_tfmem.measure.nested import Nest
 
 if TYPE_CHECKING:

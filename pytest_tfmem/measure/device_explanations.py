@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_tfmem.figures import GPU_FIGURES, Explanation
+from pytest_tfmem.explanations import Explanation
+from pytest_tfmem.figures import GPU_FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_tfmem.figures import Holder
+    from pytest_tfmem.explanations import Holder
     from pytest_tfmem.measure.devices import HeldAtPeak
 
 SOURCE = "TensorFlow's profiler"

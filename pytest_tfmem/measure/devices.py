@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from pytest_tfmem.figures import Holder, Phase
+from pytest_tfmem.explanations import Holder
+from pytest_tfmem.figures import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

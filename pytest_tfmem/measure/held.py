@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_tfmem.figures import Holder
+from pytest_tfmem.explanations import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

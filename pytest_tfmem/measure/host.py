@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 
-from pytest_tfmem.figures import Marks
+from pytest_tfmem.measure.marks import Marks
 
 HAS_PROC: bool = sys.platform == "linux"
 

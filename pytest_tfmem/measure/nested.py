@@ -19,8 +19,8 @@ from pytest_tfmem.measure.host import read_marks, reset_peak
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from pytest_tfmem.figures import Marks
     from pytest_tfmem.measure.devices import DeviceMarks
+    from pytest_tfmem.measure.marks import Marks
 
 
 class Devices(Protocol):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Phase, PhaseMarks, Reading
+from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Phase, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_tfmem.figures import AnyReading, Exactness, Marks
+    from pytest_tfmem.figures import AnyReading, Exactness
+    from pytest_tfmem.measure.marks import Marks, PhaseMarks
     from pytest_tfmem.measure.sampler import Samples
 
 _NOT_APART = NotMeasured("this system does not count anonymous memory apart")

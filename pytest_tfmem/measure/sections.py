@@ -13,8 +13,9 @@ from pytest_tfmem.measure.readings import held_readings, span_readings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_tfmem.figures import AnyReading, FigureReading, Marks
+    from pytest_tfmem.figures import AnyReading, FigureReading
     from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks
+    from pytest_tfmem.measure.marks import Marks
     from pytest_tfmem.measure.nested import Span
 
 MOST_SECTIONS = 200  # that are recorded of one test: their names may be made in a loop

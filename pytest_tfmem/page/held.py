@@ -14,7 +14,7 @@ from pytest_tfmem.units import format_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_tfmem.figures import Explanation, Holder
+    from pytest_tfmem.explanations import Explanation, Holder
 
 _MOST = 50
 

@@ -23,7 +23,8 @@ from pytest_tfmem.program.words import in_words_of_a_program
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_tfmem.figures import Explanation, Measurement
+    from pytest_tfmem.explanations import Explanation
+    from pytest_tfmem.figures import Measurement
     from pytest_tfmem.isolate.observed import Observed
     from pytest_tfmem.isolate.order import Order
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_tfmem.digest.model import Digest
-    from pytest_tfmem.figures import Explanation, Holder
+    from pytest_tfmem.explanations import Explanation, Holder
 
 _MOST_HOLDERS = 8
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_tfmem.figures import Explanation, Holder
+    from pytest_tfmem.explanations import Explanation, Holder
 
 SECTION = "what held the memory"
 _MOST_LINES = 10

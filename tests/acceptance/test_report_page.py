@@ -16,7 +16,8 @@ from pytest_tfmem.digest.model import Digest
 from pytest_tfmem.explain.flamegraph import write_flame_graph
 from pytest_tfmem.explain.fold import Piece
 from pytest_tfmem.explain.stacks import Frame
-from pytest_tfmem.figures import Checkpoint, Explanation, Holder, Reading, Timeline
+from pytest_tfmem.explanations import Explanation, Holder
+from pytest_tfmem.figures import Checkpoint, Reading, Timeline
 from pytest_tfmem.history.baseline import Earlier
 from pytest_tfmem.page.render import page_of
 from pytest_tfmem.page.shown import link_to_test

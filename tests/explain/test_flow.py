@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pytest_tfmem.explain import flow, host
 from pytest_tfmem.explain.earlier import Earlier
-from pytest_tfmem.figures import Explanation, Holder
+from pytest_tfmem.explanations import Explanation, Holder
 from pytest_tfmem.history.runfile import run_lines
 from pytest_tfmem.settings import read_settings
 from tests.made import made_run, made_test

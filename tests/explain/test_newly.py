@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_tfmem.explain.newly import against
-from pytest_tfmem.figures import Explanation, Holder
+from pytest_tfmem.explanations import Explanation, Holder
 
 MIB = 1 << 20
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pytest_tfmem.allocators import ALLOCATORS
-from pytest_tfmem.figures import PHASES, Limit, Marks, PhaseMarks, Section
+from pytest_tfmem.figures import PHASES, Limit, Section
 from pytest_tfmem.isolate import wire
 from pytest_tfmem.isolate.runtime import Runtime
 from pytest_tfmem.measure.devices import DeviceMarks
 from pytest_tfmem.measure.kept import KeptSeries
+from pytest_tfmem.measure.marks import Marks, PhaseMarks
 from tests.strategies import figures, readings, size_bytes
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_tfmem.figures import Holder
+from pytest_tfmem.explanations import Holder
 from pytest_tfmem.measure.device_explanations import device_explanations
 from pytest_tfmem.measure.devices import HeldAtPeak
 

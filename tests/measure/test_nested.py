@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import Marks
 from pytest_tfmem.measure.devices import AllocatorMarks, DeviceMarks, PoolMarks, joined
+from pytest_tfmem.measure.marks import Marks
 from pytest_tfmem.measure.nested import Nest
 
 

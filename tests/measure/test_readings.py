@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import HOST_FIGURES, Marks, NotMeasured, PhaseMarks, Reading
+from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Reading
+from pytest_tfmem.measure.marks import Marks, PhaseMarks
 from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.measure.sampler import Samples
 

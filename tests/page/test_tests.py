@@ -7,7 +7,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pytest_tfmem.digest.build import digest_of
-from pytest_tfmem.figures import Checkpoint, Explanation, Holder, NotMeasured, Reading, Section, Timeline
+from pytest_tfmem.explanations import Explanation, Holder
+from pytest_tfmem.figures import Checkpoint, NotMeasured, Reading, Section, Timeline
 from pytest_tfmem.history.baseline import Earlier
 from pytest_tfmem.history.flames import flame_name
 from pytest_tfmem.leaks import Kept, Leak

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from pytest_tfmem.budgets.raises import Raise
 from pytest_tfmem.digest.build import digest_of, digest_of_gate
-from pytest_tfmem.figures import Explanation, Holder, Limit
+from pytest_tfmem.explanations import Explanation, Holder
+from pytest_tfmem.figures import Limit
 from pytest_tfmem.gate.decide import Plan
 from pytest_tfmem.gate.result import GateResult, Judged, Renamed, Stale
 from pytest_tfmem.history.baseline import Earlier

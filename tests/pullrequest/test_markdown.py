@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pytest_tfmem.budgets.raises import Raise
-from pytest_tfmem.figures import Explanation, Holder, Limit, Reading, Section
+from pytest_tfmem.explanations import Explanation, Holder
+from pytest_tfmem.figures import Limit, Reading, Section
 from pytest_tfmem.gate.result import Renamed, Stale
 from pytest_tfmem.history.rundocument import Shard
 from pytest_tfmem.pullrequest.fitting import Block, fitted, size

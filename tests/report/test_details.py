@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pytest_tfmem.figures import Explanation, Holder, Regression
+from pytest_tfmem.explanations import Explanation, Holder
+from pytest_tfmem.figures import Regression
 from pytest_tfmem.report.details import details, worst_limit
 from tests.made import START
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pytest_tfmem.figures import Explanation, Holder
+from pytest_tfmem.explanations import Explanation, Holder
 from pytest_tfmem.report.explanation import explanation_lines
 
 MIB = 1 << 20

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from pytest_tfmem.figures import FigureReading, Limit, Phase, PhaseMarks, Section
+from pytest_tfmem.figures import FigureReading, Limit, Phase, Section
 from pytest_tfmem.measure.devices import DeviceMarks
 from pytest_tfmem.measure.kept import KeptSeries
+from pytest_tfmem.measure.marks import PhaseMarks
 
 
 class PhaseBegun(msgspec.Struct, frozen=True, tag=True):
