@@ -7,23 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.gpu.imported import Imported
 from tests.gpu_stub.build import CannotBuildError
 from tests.gpu_stub.machine import StubMachine, libraries
 
 _ASKED = os.environ.get("TFMEM_TEST_GPU", "")
-_PRELUDE = """
-import json, os, sys
-import tensorflow as tf
-
-def tell(value):
-    print(json.dumps(value), flush=True)
-
-"""
 
 
 def pytest_configure():
@@ -70,18 +61,22 @@ def gpu_environment(request):
     return {} if _ASKED == "real" else request.getfixturevalue("stub").environment()
 
 
+@pytest.fixture(scope="session")
+def imported():
+    with Imported() as interpreters:
+        yield interpreters
+
+
 @pytest.fixture
-def run_tensorflow():
-    """Runs code in a new interpreter with TensorFlow imported as `tf`; gives the value that it told last.
+def run_tensorflow(imported, tmp_path_factory):
+    """Runs code in a process of its own with TensorFlow imported as `tf`; gives the value that it told last.
 
     The code tells by `tell(value)`, as JSON. It has to end well. `env`: variables beside the usual ones.
     """
 
     def run(code, *, env=None):
         merged = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
-        ran = subprocess.run(
-            [sys.executable, "-c", _PRELUDE + code], env=merged, capture_output=True, text=True, check=False
-        )
+        ran = imported.run(code, merged, tmp_path_factory.mktemp("ran"))
         assert ran.returncode == 0, f"ended with {ran.returncode}:\n{ran.stdout}\n{ran.stderr}"
         return json.loads(ran.stdout.splitlines()[-1])
 
