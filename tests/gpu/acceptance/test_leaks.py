@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gpu.acceptance.test_figures import TENSORS
+from tests.gpu.acceptance.test_figures import AHEAD, TENSORS
 
 
 @pytest.mark.of_any_start_method
@@ -24,7 +24,7 @@ def test_tensors_kept_on_a_gpu_are_told_apart(gpu_project):
         on_gpu(1)
     """,
     )
-    ran = gpu_project.run()
+    ran = gpu_project.run(AHEAD)
     assert ran.outcomes == {"test_keeps": "failed", "test_clean": "passed"}
     (on_gpu,) = [one for one in ran.measured["test_keeps"]["leak"]["parts"] if one["part"] == "gpu"]
     assert on_gpu["bytes"] == 1 << 20

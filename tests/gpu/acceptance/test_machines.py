@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gpu.acceptance.test_figures import TENSORS, figures_of
+from tests.gpu.acceptance.test_figures import AHEAD, TENSORS, figures_of
 from tests.gpu_stub.machine import StubCard
 
 
@@ -23,13 +23,14 @@ def test_the_default_falls_back_where_tensorflow_would_abort_and_says_so_once(on
         on_gpu(1)
     """,
     )
-    ran = project.run(*workers)
+    ran = project.run(AHEAD, *workers)
     assert set(ran.outcomes.values()) == {"passed"}
     assert {measured["allocator"] for measured in ran.measured.values()} == {"growth"}
     said = "cuda_malloc_async is not possible here (NVIDIA Stand-in has no memory pools): growth is used"
     assert ran.text.count(said) == 1
 
 
+@pytest.mark.of_any_start_method
 def test_another_allocator_than_was_asked_for_is_an_error_of_that_test(gpu_project):
     gpu_project.write(
         "test_a.py",
@@ -56,7 +57,7 @@ def test_another_allocator_than_was_asked_for_is_an_error_of_that_test(gpu_proje
         on_gpu(1)
     """,
     )
-    ran = gpu_project.run()
+    ran = gpu_project.run(AHEAD)
     assert ran.outcomes == {"test_changed": "failed", "test_changed_in_setup": "error", "test_unchanged": "passed"}
     assert "cuda_malloc_async was asked for, but TensorFlow's BFC allocator" in ran.text
     assert ran.measured["test_changed"]["allocator"] == "growth"
@@ -86,7 +87,7 @@ def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(gpu_p
         note("called")
     """,
     )
-    ran = gpu_project.run()
+    ran = gpu_project.run(AHEAD)
     cold, warm = (figures_of(ran.measured[name], "gpu") for name in ("test_cold", "test_warm"))
     assert 32 << 20 <= cold["bytes"] < 33 << 20
     assert 2 << 20 <= warm["bytes"] < 3 << 20
@@ -135,7 +136,7 @@ def test_a_timeout_leaves_bfc_the_ten_seconds_in_which_it_tries_again(gpu_projec
         time.sleep(60)
     """,
     )
-    ran = gpu_project.run()
+    ran = gpu_project.run(AHEAD)
     assert ran.outcomes == {"test_refused": "failed", "test_slow": "failed", "test_under_async": "failed"}
     refused, slow, under_async = ran.measured.values()
     assert refused["out_of_memory"].startswith("out of memory on GPU:0: 9.0 MiB were asked for (float32 [9,262144])")
@@ -172,7 +173,7 @@ def test_a_driver_that_is_lost_in_the_middle_costs_the_footprint_and_no_more(on,
         pass
     """,
     )
-    ran = project.run()
+    ran = project.run(AHEAD)
     assert ran.outcomes == {"test_before": "passed", "test_lost": "passed", "test_after": "passed"}
     assert figures_of(ran.measured["test_before"], "gpu_footprint")["exactness"] == "lower-bound"
     lost = ran.measured["test_lost"]
@@ -219,20 +220,20 @@ def test_tensors_of_the_cpu_are_counted_where_the_runtime_says_so(gpu_project):
     gpu_project.write(
         "test_a.py",
         """
-    import tensorflow as tf
-
     @budget(cpu_tensors="20 MiB")
     @pytest.mark.tf_runtime(cpu_allocator="bfc")
     def test_counted():
+        import tensorflow as tf
         with tf.device("CPU:0"):
             tf.zeros((4, 1 << 18))
 
     @budget(cpu_tensors="20 MiB")
     def test_not_counted():
+        import tensorflow as tf
         with tf.device("CPU:0"):
             tf.zeros((4, 1 << 18))
     """,
     )
-    measured = gpu_project.run().measured
+    measured = gpu_project.run(AHEAD).measured
     assert 4 << 20 <= measured["test_counted"]["readings"]["cpu_tensors"]["bytes"] <= 16 << 20
     assert "cpu_allocator" in measured["test_not_counted"]["readings"]["cpu_tensors"]["not_measured"]

@@ -60,17 +60,33 @@ _GREW = "memory regression: gpu 10.0 MiB -> 12.0 MiB (+20.0 %)"
 pytestmark = pytest.mark.stub
 
 
+@pytest.fixture(scope="module")
+def recorded_before():
+    """By start method, the files of the history that the first test had made."""
+    return {}
+
+
 @pytest.fixture
-def recorded(gpu_project):
+def recorded(gpu_project, recorded_before):
     """A project on a machine with a card, with six runs of two tests that asked for 10 and 5 MiB of it."""
     gpu_project.write("torch.py", TORCH)
     gpu_project.write("test_it.py", _TESTS.format(size=10 * MIB))
+    history = gpu_project.path / ".tfmem" / "runs"
+    if gpu_project.start_method not in recorded_before:
+        _record(gpu_project)
+        recorded_before[gpu_project.start_method] = {file.name: file.read_bytes() for file in history.iterdir()}
+    history.mkdir(parents=True, exist_ok=True)
+    for name, content in recorded_before[gpu_project.start_method].items():
+        (history / name).write_bytes(content)
+    return gpu_project
+
+
+def _record(gpu_project):
     ran = gpu_project.run()
     assert ran.outcomes == {"test_a": "passed", "test_b": "passed"}
     (reading,) = ran.measured["test_a"]["readings"]["gpu"]
     assert (reading["bytes"], reading["exactness"]) == (10 * MIB, "exact")
     repeat_runs(gpu_project)
-    return gpu_project
 
 
 def repeat_runs(project):
@@ -200,11 +216,10 @@ def test_the_second_run_takes_none_of_the_tests_time(recorded, timeout):
 @pytest.mark.of_any_start_method
 def test_what_tensorflow_asks_of_its_allocator_is_judged_to_the_byte(gpu_project):
     text = """
-        import tensorflow as tf
-
         @budget(gpu="1 GiB")
         @pytest.mark.tf_runtime(allocator="cuda_malloc_async")
         def test_a():
+            import tensorflow as tf
             with tf.device("GPU:0"):
                 tf.zeros((160, {kib}, 256))
         """
