@@ -83,7 +83,7 @@ class Project:
 
     def __post_init__(self) -> None:
         for folder in (self.root, self.seen, self.temporary):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         (self.root / "pytest.ini").write_text("[pytest]\n")
 
     @property
@@ -141,6 +141,10 @@ class Project:
             status = process.wait(240)
         finally:
             process.kill()
+        return self.left(status)
+
+    def left(self, status: int) -> Ended:
+        """The session that ended with this status, by what it left in the folder."""
         return Ended(
             status=status,
             output=(self.seen / "output").read_text(encoding="utf-8", errors="backslashreplace"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import secrets
 import signal
@@ -11,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import pytest
+from filelock import FileLock
 
 from pytest_tfmem.measure.oom import oom_kills
+from tests.faults.conftest import Ended, Project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks for what is left by way of /proc")
 
@@ -185,11 +189,10 @@ class Memory(NamedTuple):
 
     cgroup: str
     counter: Path
-    kills_before: int | None
 
 
-@pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+@contextlib.contextmanager
+def _little_memory(folder: Path) -> Iterator[Memory]:
     for top, limit, counter in (
         (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
         (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
@@ -204,12 +207,12 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
         except OSError:
             group.rmdir()
             continue
-        yield Memory(str(group), group / counter, oom_kills())
+        yield Memory(str(group), group / counter)
         group.rmdir()
         return
-    simulated = tmp_path_factory.mktemp("oom") / "counter"
+    simulated = folder / "counter"
     simulated.write_text("oom_kill 0\n")
-    yield Memory("", simulated, None)
+    yield Memory("", simulated)
 
 
 OTHERS = """
@@ -266,10 +269,14 @@ def pytest_runtest_makereport(item, call):
 
 
 class Table(NamedTuple):
-    """Two projects and their sessions, each after its last test and still alive then."""
+    """Two projects and their sessions, each after its last test and still alive then.
 
-    projects: list[Any]
-    ended: list[Any]
+    `kills`: the kernel's count of out-of-memory kills before and after, where they were not simulated.
+    """
+
+    projects: list[Project]
+    ended: list[Ended]
+    kills: list[int]
 
     def of(self, test: str) -> Any:
         """The session that had the test."""
@@ -277,8 +284,25 @@ class Table(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["spawn", "forkserver"])
-def table(request: pytest.FixtureRequest, new_project: Callable[[str], Any], memory: Memory) -> Table:
-    projects = [new_project(request.param), new_project(request.param)]
+def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Made once, whichever process is the first to need it: this file's tests may be spread over several."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "faults" / request.param
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "made"
+    with FileLock(folder / "lock"):
+        projects = [Project(folder / name, request.param, mark=f"{folder}/{name}") for name in ("first", "second")]
+        if not made.exists():
+            with _little_memory(folder) as memory:
+                made.write_text(json.dumps(_run(projects, memory)))
+    known = json.loads(made.read_text())
+    ended = [project.left(status) for project, status in zip(projects, known["statuses"], strict=True)]
+    return Table(projects, ended, known["kills"])
+
+
+def _run(projects: list[Project], memory: Memory) -> dict[str, list[int]]:
     for project, cases in zip(projects, CASES, strict=True):
         tests = TESTS.format(cases="\n    ".join(_case(row, phase) for row, phase in cases))
         project.write(conftest=CONFTEST, test_table=tests)
@@ -292,8 +316,13 @@ def table(request: pytest.FixtureRequest, new_project: Callable[[str], Any], mem
     )
     variables = {"TFMEM_FAULTS_CGROUP": memory.cgroup, "TFMEM_FAULTS_OOM": str(memory.counter)}
     options = ("-q", "-rA")
+    kills = [oom_kills() or 0]
     started = [project.start(*options, f"--junitxml={project.seen / 'junit.xml'}", **variables) for project in projects]
-    return Table(projects, [project.ended(process) for project, process in zip(projects, started, strict=True)])
+    statuses = [project.ended(process).status for project, process in zip(projects, started, strict=True)]
+    for pid in (pid for project in projects for pid in project.processes()):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return {"statuses": statuses, "kills": [*kills, oom_kills() or 0] if memory.cgroup else []}
 
 
 @pytest.mark.parametrize(
@@ -387,10 +416,11 @@ def test_an_attribute_that_a_plugin_hangs_on_a_report_arrives_or_a_text_of_it_do
     assert report["foreign"].startswith("<object object at ")
 
 
-def test_the_machines_count_has_the_kills_of_a_cgroup(table: Table, memory: Memory):
-    if not memory.cgroup:
+def test_the_machines_count_has_the_kills_of_a_cgroup(table: Table):
+    if not table.kills:
         pytest.skip("no memory cgroup can be made here: those kills were simulated")
-    assert (oom_kills() or 0) >= (memory.kills_before or 0) + len(EVERYWHERE)
+    before, after = table.kills
+    assert after >= before + len(EVERYWHERE)
 
 
 def test_junit_has_them_all(table: Table):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.beside import WITHOUT
+from tests.gpu.acceptance.test_figures import runs
 from tests.gpu_stub.machine import MIB, Foreign, StubCard
 
 pytestmark = pytest.mark.stub
@@ -78,23 +79,22 @@ def until(condition):
 
 @pytest.mark.parametrize("workers", [4])
 def test_no_card_is_ever_shared_by_the_tests_of_four_workers(cards, workers):
-    count = 200 if "forkserver" in (name := os.environ["PYTEST_CURRENT_TEST"]) else 40
-    assert ("forkserver" in name) != ("spawn" in name)
     _, project = cards(2)
+    one, both = (runs(180, 60), runs(20, 12)) if project.start_method == "forkserver" else (runs(20, 12), runs(20, 6))
     project.write(
         "test_a.py",
         f"""
         from cuda_by_hand import company, take
 
         @budget(gpu_footprint="1 GiB")
-        @pytest.mark.parametrize("number", range({count - 20}))
+        @pytest.mark.parametrize("number", range({one}))
         def test_one(number):
             take(1 << 20)
             assert company() == []
             assert "," not in os.environ["CUDA_VISIBLE_DEVICES"]
 
         @pytest.mark.tf_runtime(gpus=2)
-        @pytest.mark.parametrize("number", range(20))
+        @pytest.mark.parametrize("number", range({both}))
         def test_both(number):
             take(1 << 20, 0)
             take(1 << 20, 1)
@@ -103,7 +103,7 @@ def test_no_card_is_ever_shared_by_the_tests_of_four_workers(cards, workers):
     )
     ran = project.run("-n", str(workers), "-q")
     assert ran.outcomes == dict.fromkeys(
-        [*(f"test_one[{number}]" for number in range(count - 20)), *(f"test_both[{number}]" for number in range(20))],
+        [*(f"test_one[{number}]" for number in range(one)), *(f"test_both[{number}]" for number in range(both))],
         "passed",
     )
     read = {measured["readings"]["gpu_footprint"][0]["device"] for measured in ran.measured.values()}
