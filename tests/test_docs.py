@@ -9,6 +9,7 @@ import shutil
 import sys
 import tomllib
 from typing import TYPE_CHECKING, get_args
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -45,6 +46,7 @@ from pytest_tfmem.measure.nvml import gpu_names
 from pytest_tfmem.measure.readings import phase_figures
 from pytest_tfmem.settings import options
 from pytest_tfmem.units import parse_size
+from tests.beside import WITHOUT
 from tests.pages import ROOT, TUTORIAL, commit, examples_of, git, prose, run, words_of
 
 if TYPE_CHECKING:
@@ -162,14 +164,25 @@ def test_every_example_is_of_a_kind_that_is_tested():
     assert [(str(example), example.language) for example in EXAMPLES if example.language not in kinds] == []
 
 
-@of_language("python")
-def test_python_examples_pass_as_tests(example, pytester):
-    pytester.makepyfile(test_example=example.text)
-    result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:randomly", "-p", "no:asyncio")
-    outcomes = result.parseoutcomes()
+def test_python_examples_pass_as_tests(pytester):
+    """In one session, each in a file of its own: most of them import TensorFlow."""
+    examples = {
+        f"test_{example.page.stem.replace('-', '_')}_{example.line}".lower(): example.text
+        for example in EXAMPLES
+        if example.language == "python" and example.page != TUTORIAL
+    }
+    pytester.makepyfile(**examples)
+    result = pytester.runpytest_subprocess("--strict-markers", "--junitxml=junit.xml", *WITHOUT)
     assert result.ret == 0
-    assert outcomes.get("passed", 0) + outcomes.get("xfailed", 0) == example.text.count("\ndef test_")
-    assert "memory budgets" in result.stdout.str(), "no test of the example was measured"
+    cases = list(ET.parse(pytester.path / "junit.xml").getroot().iter("testcase"))
+    for name, text in examples.items():
+        found = [case for case in cases if case.get("classname") == name]
+        assert len(found) == text.count("\ndef test_"), name
+        assert [
+            case for case in found for skipped in case.iter("skipped") if skipped.get("type") != "pytest.xfail"
+        ] == []
+        properties = {one.get("name") for case in found for one in case.iter("property")}
+        assert "tfmem.rss_bytes" in properties, f"no test of the example was measured: {name}"
 
 
 @of_language("yaml")

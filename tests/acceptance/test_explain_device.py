@@ -76,16 +76,20 @@ def explained(project, monkeypatch):
         text = files[path].read_text(encoding="utf-8").splitlines()
         return f"{path}:{next(number for number, one in enumerate(text, 1) if one.endswith(f'# {comment}'))}"
 
-    return lambda *tests: project.run("--tfmem-explain=breach", *(f"test_a.py::{test}" for test in tests)), line
+    def run(*tests, options=()):
+        return project.run("--tfmem-explain=breach", *options, *(f"test_a.py::{test}" for test in tests))
+
+    return run, line
 
 
 def _of(ran, test):
     return ran.measured[test].get("explanations", [])
 
 
+@pytest.mark.of_any_start_method
 def test_the_tensors_at_the_peak_are_told_by_operation_shape_and_line(explained):
     run, line = explained
-    ran = run("test_copies")
+    ran = run("test_copies", options=["--tfmem-start-method=spawn"])  # those of the other test are forked
     assert ran.outcomes == {"test_copies": "failed"}
     (copies,) = _of(ran, "test_copies")
     assert (copies["figure"], copies["source"]) == ("cpu_tensors", "TensorFlow's profiler")

@@ -496,18 +496,19 @@ def test_sections_are_told_in_the_summary_in_junit_and_in_workers_of_xdist(proje
     assert 'name="tfmem.section.a | b.rss_growth_bytes"' in (project.path / "junit.xml").read_text()
 
 
+@pytest.mark.of_any_start_method
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
 def test_a_section_counts_tensorflows_tensors_exactly_under_a_cpu_allocator_that_does(project):
     project.write(
         "test_tensors.py",
         """
-        import tensorflow as tf
-
         MIB = 1 << 20
 
 
         @pytest.mark.tf_runtime(cpu_allocator="bfc")
         def test_tensors(tfmem):
+            import tensorflow as tf
+
             kept = tf.zeros([4 * MIB], tf.uint8)
             with tfmem.section("outer") as outer:
                 with tfmem.section("large") as large:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-SECTIONS = """
-    import tensorflow as tf
+from tests.gpu.acceptance.test_figures import AHEAD, TENSORS
 
+SECTIONS = (
+    TENSORS
+    + """
     MIB = 1 << 20
-
-    def on_gpu(mib):
-        with tf.device("GPU:0"):
-            return tf.zeros((mib, 1 << 18))
 
     def test_sections(tfmem):
         kept = on_gpu(4)
@@ -38,12 +36,13 @@ SECTIONS = """
         with tfmem.section("load"):
             on_gpu(16)
 """
+)
 
 
 @pytest.mark.of_any_start_method
 def test_a_section_has_what_the_allocator_and_its_pool_held_in_it_alone(gpu_project):
     gpu_project.write("test_a.py", SECTIONS)
-    ran = gpu_project.run("--tfmem-all")
+    ran = gpu_project.run("--tfmem-all", AHEAD)
     assert ran.outcomes == {"test_sections": "passed", "test_a_phase_is_the_same": "passed", "test_limit": "failed"}
     assert ran.notes == ["exact cuda_malloc_async (tensorflow) exact"]
     measured = ran.measured
