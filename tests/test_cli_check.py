@@ -15,6 +15,7 @@ from pytest_tfmem.budgets.file import load_budgets
 from pytest_tfmem.check.collected import Collected, CollectedTest
 from pytest_tfmem.check.findings import find
 from pytest_tfmem.check.nearest import nearest
+from tests.beside import ADDOPTS
 
 _TODAY = dt.datetime.now(tz=dt.UTC).date()
 _TESTS = """
@@ -43,8 +44,9 @@ budgets:
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch):
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "TF_GPU_ALLOCATOR", "TF_FORCE_GPU_ALLOW_GROWTH"):
+    for name in ("PYTEST_PLUGINS", "TF_GPU_ALLOCATOR", "TF_FORCE_GPU_ALLOW_GROWTH"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", ADDOPTS)
 
 
 @pytest.fixture
@@ -263,7 +265,8 @@ def test_tests_that_are_deselected_count_as_collected(project):
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "4 tests collected, 4 to be measured")
 
 
-def test_what_pytest_would_write_or_measure_is_left_alone(project):
+def test_what_pytest_would_write_or_measure_is_left_alone(project, monkeypatch):
+    monkeypatch.delenv("PYTEST_ADDOPTS")  # which leaves out what is asked for here
     addopts = "[pytest]\naddopts = --junitxml=junit.xml --cov=tests --lf\n"
     folder = project({"pytest.ini": addopts})
     done = _check(folder, "-n", "2")

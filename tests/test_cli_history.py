@@ -14,6 +14,7 @@ import pytest
 
 from pytest_tfmem.figures import Reading
 from pytest_tfmem.history.store import open_store
+from tests.beside import WITHOUT
 from tests.databases import PASSWORD, postgres, postgres_url, sqlite_url
 from tests.history.stored import ENVIRONMENT, ids, measured, of_gpus, opened, recorded
 
@@ -256,7 +257,7 @@ def test_neither_output_nor_files_of_a_session_hold_the_password(pytester, monke
     pytester.makepyfile("import pytest\n@pytest.mark.memory_budget(rss='8 GiB')\ndef test_it(): pass\n")
     for url in (postgres.new_database(), postgres.url("postgres", password=f"{SECRET} wrong")):
         monkeypatch.setenv("TFMEM_HISTORY", url)
-        ran = pytester.runpytest_subprocess("-v", "-pno:asyncio", "-pno:randomly", "--tfmem-json=run.json", "-rA")
+        ran = pytester.runpytest_subprocess("-v", *WITHOUT, "--tfmem-json=run.json", "-rA")
         assert ran.ret == 0
         written = [path.read_bytes() for path in pytester.path.rglob("*") if path.is_file()]
         assert any(b"test_it" in content for content in written)

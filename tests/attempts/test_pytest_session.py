@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pytest_tfmem.attempts.pytest_session import attempt
+from tests.beside import ADDOPTS
 
 _HANGING = """
 import os, subprocess, pytest, time
@@ -31,7 +32,7 @@ def test_hangs(tmp_path):
 def _plain_environment(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith(("PYTEST_", "TFMEM_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", ADDOPTS)
     monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
