@@ -234,7 +234,8 @@ class IsolatedTest(Watched):
         return f"{self._doing}{self.observed.sections_seen.where()}"
 
     def _time_is_up(self, grace_seconds: float = 0.0) -> str:
-        text = f"timeout: the test was still {self._moment} after {self._limit_seconds:g} s"
+        comma = "," if self.observed.sections_seen.where() else ""
+        text = f"timeout: the test was still {self._moment}{comma} after {self._limit_seconds:g} s"
         if grace_seconds:
             text += f" (and {grace_seconds:g} s in which TensorFlow's allocator may retry what it has refused)"
         return f"{text}, and was ended"

@@ -128,7 +128,7 @@ def test_what_was_over_before_a_process_died_is_kept_and_what_was_open_is_named_
     for where in (
         "died of SIGKILL in call, in its section train: someone killed it",
         "died of SIGABRT in call: native code",
-        r"timeout: the test was still in call, in its section a <b>\x1b[31m after 1 s, and was ended",
+        r"timeout: the test was still in call, in its section a <b>\x1b[31m, after 1 s, and was ended",
         "died of SIGKILL in call, in its section fixture > inner: someone",
         "died of SIGKILL in call, in its sections thread and main: someone",
     ):
