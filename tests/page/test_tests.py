@@ -46,6 +46,13 @@ def test_checkpoints_of_the_test_have_what_was_held_and_those_of_phases_do_not()
     assert shown.checkpoints == [CheckpointData(name="bu\\x1bilt", seconds=0.25, bytes={"rss": MIB, "gpu": 7})]
 
 
+def test_of_a_section_that_was_open_when_the_process_died_there_is_no_figure_not_even_a_time():
+    known = Section(name="load", path=[], phase="call", entered=0, open_at_death=True)
+    test = replace(made_test("a", rss=1), sections=[known])
+    (shown,) = page.tests_of(digest_of(made_run(1, test), Earlier(), directory=Path("/")), None)
+    assert shown.sections == [SectionData(name="load", phase="call", entered=0, bytes={}, open_at_death=True)]
+
+
 def test_what_calls_kept_is_among_the_notes():
     part = Kept(part="heap", bytes=4096, least_bytes=4000, most_bytes=4100)
     test = replace(made_test("a", leak=4096), leak=Leak(calls=50, warm_up=5, parts=[part]))

@@ -286,13 +286,14 @@ def test_a_limit_in_a_base_that_is_stricter_is_the_one_that_is_shown():
 def test_sections_of_tests_are_folded_and_their_names_do_nothing():
     peak = Reading(bytes=300 * MIB, exactness="lower-bound", source="VmHWM")
     inner = Section(name="<b>|@octocat", path=["load"], phase="call", entered=3, readings={"rss": peak})
+    inner = replace(inner, open_at_death=True)
     outer = Section(name="load", path=[], phase="call", readings={"rss_growth": peak, "rss": peak})
     page = markdown(digest(replace(FINE, sections=[inner, outer])))
     head, _, table = page.partition("<summary>Sections of tests</summary>")
     assert "load" not in head
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert rows[0] == "| `tests/test_b.py::test_b` | `load` | 1 | `growth` 300.0 MiB, `rss` 300.0 MiB |"
-    assert rows[1].endswith(" | 3 | `rss` 300.0 MiB |")
+    assert rows[1].endswith(" | 3 | `rss` 300.0 MiB, open when the process died |")
     rendered = by_github(page)
     assert rendered.tags <= OURS
     assert not calls_someone(rendered.outside_code)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pytest_tfmem.figures import Reading, Section
 from pytest_tfmem.report.sections import in_order, peak_notes, section_name, section_words
@@ -13,9 +14,10 @@ def reading(mib):
     return Reading(bytes=round(mib * MIB), exactness="lower-bound", source="VmHWM")
 
 
-def section(name, *path, entered=1, seconds=0.25, **sizes):
+def section(name, *path, entered=1, seconds=0.25, open_at_death=False, **sizes):
     readings = {figure: reading(size) for figure, size in sizes.items()}
-    return Section(name=name, path=[*path], phase="call", entered=entered, seconds=seconds, readings=readings)
+    known = Section(name=name, path=[*path], phase="call", entered=entered, seconds=seconds, readings=readings)
+    return replace(known, open_at_death=open_at_death)
 
 
 def test_the_section_that_had_the_peak_is_the_innermost_that_added_to_it():
@@ -82,3 +84,11 @@ def test_in_order_each_section_stands_right_after_those_around_it(places):
             assert ordered.index(around) < at
             between = ordered[ordered.index(around) + 1 : at]
             assert all(other[: len(around)] == around for other in between)
+
+
+def test_a_section_that_was_open_when_the_process_died_is_told_as_such_with_no_figure_of_that_time():
+    assert section_words(section("load", entered=0, seconds=0.0, open_at_death=True)) == (
+        "not measured: open when the process died"
+    )
+    once_more = section("load", entered=2, rss=300, open_at_death=True)
+    assert section_words(once_more) == "300.0 MiB rss, 0.25 s, 2 times, open once more when the process died"
