@@ -96,7 +96,7 @@ def test_a_commit_that_adds_nothing_passes_without_a_second_run(repository):
 def test_a_machine_that_reads_higher_throughout_makes_suspects_and_nothing_red(repository):
     repository.write("README", "nothing that a test would see")
     repository.commit("nothing")
-    decided = repository.gate(ATTEMPTS, BALLAST="0.02")
+    decided = repository.gate(ATTEMPTS, "tests/test_1.py", BALLAST="0.02")
     assert decided.status == 0
     assert set(decided.verdicts().values()) == {"suspect"}
     assert "up against history, not against the base" in decided.text
@@ -108,7 +108,7 @@ def test_what_a_change_allows_itself_is_judged_by_the_bases_limits_and_listed(re
     repository.replace("tests/test_1.py", "hold(50)", "hold(170)")
     commit = repository.git("rev-parse", "--short=9", "HEAD").strip()
     repository.commit("more of both")
-    decided = repository.gate(ATTEMPTS)
+    decided = repository.gate(ATTEMPTS, "tests/test_1.py")
     assert (decided.status, decided.verdicts()) == (1, {"test_15": "regressed"})
     assert "RAISED rss_anon of tests/**: 150.0 MiB -> 250.0 MiB (budgets.yaml:5)" in decided.text
     assert f"over the base's limit (budgets.yaml:5 at {commit})" in decided.of("test_15")["notes"]
@@ -144,7 +144,7 @@ def test_a_test_that_fails_now_and_then_is_measured_when_it_does_not(repository,
     text = FLAKY + repository.file_of_tests(1).replace("def test_15():\n    hold(50)\n", "").partition("\n")[2]
     repository.write("tests/test_1.py", text.replace("% 3 != 1\n", "% 3 != 1\n    hold(50)\n"))
     repository.commit("flaky")
-    decided = repository.gate("--attempts=3", TRIES=str(tmp_path / "tries"))
+    decided = repository.gate("--attempts=3", "tests/test_1.py", TRIES=str(tmp_path / "tries"))
     assert (decided.status, decided.verdicts()) == (0, {})
     assert "its test failed in 2 of 5 attempts (head)" in decided.text
 
@@ -191,7 +191,7 @@ def test_the_history_is_found_where_the_variable_says_that_it_is_kept(repository
     kept = shutil.move(repository.path / ".tfmem" / "runs", tmp_path / "kept")
     repository.replace("tests/test_1.py", "hold(50)", GROWN)
     repository.commit("more")
-    decided = repository.gate(ATTEMPTS, TFMEM_HISTORY=str(kept))
+    decided = repository.gate(ATTEMPTS, "tests/test_1.py", TFMEM_HISTORY=str(kept))
     assert (decided.status, decided.verdicts()) == (1, {"test_15": "regressed"})
 
 
@@ -225,7 +225,7 @@ def test_the_environment_that_the_bases_setup_makes_is_the_one_it_runs_in(reposi
     seen = repository.path.parent / "seen"
     (repository.path.parent / "python").write_text(f'#!/bin/sh\necho ran >> {seen}\nexec {sys.executable} "$@"\n')
     setup = f"mkdir -p .venv/bin; cp {repository.path.parent}/python .venv/bin/; chmod +x .venv/bin/python"
-    decided = repository.gate(ATTEMPTS, f"--base-setup={setup}")
+    decided = repository.gate(ATTEMPTS, f"--base-setup={setup}", "tests/test_1.py")
     assert (decided.status, decided.verdicts()) == (1, {"test_15": "regressed"})
     assert seen.read_text().count("ran\n") >= 3  # one collects
 
