@@ -16,12 +16,12 @@ TESTS = """
 import json, os
 import pytest
 import pytest_tfmem
-import tensorflow as tf
 
 MIB = 1 << 20
 runtime = pytest.mark.tf_runtime
 
 def in_use(device):
+    import tensorflow as tf
     try:
         return tf.config.experimental.get_memory_info(device)["current"]
     except ValueError:
@@ -29,6 +29,7 @@ def in_use(device):
 
 def tiny(device="GPU:0"):
     '''Bytes that the allocator counts for a tensor of one byte, None if it counts nothing.'''
+    import tensorflow as tf
     with tf.device(device):
         kept = [tf.constant([1], tf.uint8)]  # the first makes the device, and what comes with it
         before = in_use(device)
@@ -37,6 +38,7 @@ def tiny(device="GPU:0"):
     return None if after is None else after - before
 
 def fits(mib, device="GPU:0"):
+    import tensorflow as tf
     try:
         with tf.device(device):
             tf.zeros([mib * MIB], tf.uint8)
@@ -56,6 +58,7 @@ def tell(request, **what):
         file.write(json.dumps({"test": request.node.name, **what}) + "\\n")
 
 def devices(kind="GPU"):
+    import tensorflow as tf
     return [device.name for device in tf.config.list_logical_devices(kind)]
 
 """
@@ -119,8 +122,10 @@ def pytest_on(tmp_path):
         told = tmp_path / "told"
         (tmp_path / "test_it.py").write_text(source)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "PYTEST_"))}
+        # Ahead of tests that are forked, and not in pytest's own process, which needs no TensorFlow to find them.
+        options = [*WITHOUT, f"--tfmem-start-method={start_method}", "-otfmem_preload=tensorflow"]
         ran = subprocess.run(
-            [sys.executable, "-m", "pytest", *WITHOUT, f"--tfmem-start-method={start_method}", "test_it.py"],
+            [sys.executable, "-m", "pytest", *options, "test_it.py"],
             cwd=tmp_path,
             env=environment | variables | {"TOLD": str(told), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"},
             capture_output=True,
