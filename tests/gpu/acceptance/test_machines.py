@@ -7,6 +7,87 @@ import pytest
 from tests.gpu.acceptance.test_figures import AHEAD, TENSORS, figures_of
 from tests.gpu_stub.machine import StubCard
 
+# Of one session, most of which is the import of TensorFlow; tests below say what each file is to show.
+FILES = {
+    "test_changing.py": """
+    @budget(gpu="1 GiB")
+    def test_changed():
+        os.environ.pop("TF_GPU_ALLOCATOR")
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        on_gpu(1)
+
+    @pytest.fixture
+    def changed():
+        os.environ.pop("TF_GPU_ALLOCATOR")
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        on_gpu(1)
+
+    @budget(gpu="1 GiB")
+    def test_changed_in_setup(changed):
+        pass
+
+    @budget(gpu="1 GiB")
+    def test_unchanged():
+        on_gpu(1)
+    """,
+    "test_warming_up.py": """
+    first = []
+
+    def body():
+        if not first:
+            on_gpu(32)
+            first.append(True)
+        on_gpu(2)
+
+    @budget(gpu="1 GiB")
+    def test_cold():
+        body()
+
+    @budget(gpu="1 GiB", warmup=2)
+    def test_warm():
+        body()
+        note("called")
+    """,
+    "test_limit.py": """
+    @pytest.mark.tf_runtime(allocator="cuda_malloc_async", memory_limit="8 MiB")
+    def test_over():
+        on_gpu(9)
+    """,
+    "test_cpu.py": """
+    @budget(cpu_tensors="20 MiB")
+    @pytest.mark.tf_runtime(cpu_allocator="bfc")
+    def test_counted():
+        import tensorflow as tf
+        with tf.device("CPU:0"):
+            tf.zeros((4, 1 << 18))
+
+    @budget(cpu_tensors="20 MiB")
+    def test_not_counted():
+        import tensorflow as tf
+        with tf.device("CPU:0"):
+            tf.zeros((4, 1 << 18))
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def ended():
+    """The session of FILES, once the first test that needs it has run it."""
+    return []
+
+
+@pytest.fixture
+def on_one_card(gpu_project, ended):
+    if not ended:
+        for path, text in FILES.items():
+            gpu_project.write(path, TENSORS + text)
+        ended.append(gpu_project.run(AHEAD))
+    return ended[0]
+
+
+def outcomes(ran, *names):
+    return {name: ran.outcomes[name] for name in names}
+
 
 @pytest.mark.stub
 @pytest.mark.of_any_start_method
@@ -31,63 +112,17 @@ def test_the_default_falls_back_where_tensorflow_would_abort_and_says_so_once(on
 
 
 @pytest.mark.of_any_start_method
-def test_another_allocator_than_was_asked_for_is_an_error_of_that_test(gpu_project):
-    gpu_project.write(
-        "test_a.py",
-        TENSORS
-        + """
-    @budget(gpu="1 GiB")
-    def test_changed():
-        os.environ.pop("TF_GPU_ALLOCATOR")
-        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        on_gpu(1)
-
-    @pytest.fixture
-    def changed():
-        os.environ.pop("TF_GPU_ALLOCATOR")
-        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        on_gpu(1)
-
-    @budget(gpu="1 GiB")
-    def test_changed_in_setup(changed):
-        pass
-
-    @budget(gpu="1 GiB")
-    def test_unchanged():
-        on_gpu(1)
-    """,
-    )
-    ran = gpu_project.run(AHEAD)
-    assert ran.outcomes == {"test_changed": "failed", "test_changed_in_setup": "error", "test_unchanged": "passed"}
+def test_another_allocator_than_was_asked_for_is_an_error_of_that_test(on_one_card):
+    ran = on_one_card
+    expected = {"test_changed": "failed", "test_changed_in_setup": "error", "test_unchanged": "passed"}
+    assert outcomes(ran, *expected) == expected
     assert "cuda_malloc_async was asked for, but TensorFlow's BFC allocator" in ran.text
     assert ran.measured["test_changed"]["allocator"] == "growth"
 
 
 @pytest.mark.of_any_start_method
-def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(gpu_project):
-    gpu_project.write(
-        "test_a.py",
-        TENSORS
-        + """
-    first = []
-
-    def body():
-        if not first:
-            on_gpu(32)
-            first.append(True)
-        on_gpu(2)
-
-    @budget(gpu="1 GiB")
-    def test_cold():
-        body()
-
-    @budget(gpu="1 GiB", warmup=2)
-    def test_warm():
-        body()
-        note("called")
-    """,
-    )
-    ran = gpu_project.run(AHEAD)
+def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(on_one_card):
+    ran = on_one_card
     cold, warm = (figures_of(ran.measured[name], "gpu") for name in ("test_cold", "test_warm"))
     assert 32 << 20 <= cold["bytes"] < 33 << 20
     assert 2 << 20 <= warm["bytes"] < 3 << 20
@@ -97,18 +132,9 @@ def test_a_warm_up_call_keeps_what_only_a_first_call_takes_out_of_the_peak(gpu_p
 
 
 @pytest.mark.of_any_start_method
-def test_a_limit_that_async_does_not_enforce_is_judged(gpu_project):
-    gpu_project.write(
-        "test_a.py",
-        TENSORS
-        + """
-    @pytest.mark.tf_runtime(allocator="cuda_malloc_async", memory_limit="8 MiB")
-    def test_a():
-        on_gpu(9)
-    """,
-    )
-    ran = gpu_project.run()
-    assert ran.outcomes == {"test_a": "failed"}
+def test_a_limit_that_async_does_not_enforce_is_judged(on_one_card):
+    ran = on_one_card
+    assert outcomes(ran, "test_over") == {"test_over": "failed"}
     assert "memory budget exceeded: gpu 9.0 MiB > 8.0 MiB" in ran.text
     assert "cuda_malloc_async does not enforce memory_limit: it is judged as a limit on gpu" in ran.text
 
@@ -216,24 +242,7 @@ def test_why_tensorflow_ended_the_process_is_told(on, new_stub):
 
 
 @pytest.mark.of_any_start_method
-def test_tensors_of_the_cpu_are_counted_where_the_runtime_says_so(gpu_project):
-    gpu_project.write(
-        "test_a.py",
-        """
-    @budget(cpu_tensors="20 MiB")
-    @pytest.mark.tf_runtime(cpu_allocator="bfc")
-    def test_counted():
-        import tensorflow as tf
-        with tf.device("CPU:0"):
-            tf.zeros((4, 1 << 18))
-
-    @budget(cpu_tensors="20 MiB")
-    def test_not_counted():
-        import tensorflow as tf
-        with tf.device("CPU:0"):
-            tf.zeros((4, 1 << 18))
-    """,
-    )
-    measured = gpu_project.run(AHEAD).measured
+def test_tensors_of_the_cpu_are_counted_where_the_runtime_says_so(on_one_card):
+    measured = on_one_card.measured
     assert 4 << 20 <= measured["test_counted"]["readings"]["cpu_tensors"]["bytes"] <= 16 << 20
     assert "cpu_allocator" in measured["test_not_counted"]["readings"]["cpu_tensors"]["not_measured"]
