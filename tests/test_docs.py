@@ -164,6 +164,7 @@ def test_every_example_is_of_a_kind_that_is_tested():
     assert [(str(example), example.language) for example in EXAMPLES if example.language not in kinds] == []
 
 
+@pytest.mark.long
 def test_python_examples_pass_as_tests(pytester):
     """In one session, each in a file of its own: most of them import TensorFlow."""
     examples = {

@@ -37,6 +37,7 @@ def test_the_tutorial_takes_five_commands():
     assert [len(example.commands) for example in TYPED if example.line < after] == [1] * 5
 
 
+@pytest.mark.long
 def test_the_tutorial_ends_where_it_says(repository):
     assert TYPED[0].text.startswith("pip install 'pytest-tfmem[")  # which this machine has behind it
     for example in EXAMPLES:

@@ -47,6 +47,7 @@ TESTS = """
 TO_BLAME = {"test_numpy": "# the copy", "test_dataset": "# the cache", "test_training": "# the slots"}
 
 
+@pytest.mark.long
 @pytest.mark.of_any_start_method
 def test_the_line_that_is_to_blame_is_named_first(project):
     lines = project.write("test_planted.py", TESTS).read_text(encoding="utf-8").splitlines()

@@ -21,7 +21,10 @@ from tests.faults.conftest import Ended, Project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks for what is left by way of /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks for what is left by way of /proc"),
+    pytest.mark.long,  # the first that has the table, which is made once
+]
 
 MIB = 1 << 20
 EVERYWHERE = ("setup", "call", "teardown")

@@ -149,6 +149,7 @@ def test_a_planted_mebibyte_is_red_and_the_same_step_is_green_each_time(gpu_proj
     assert figures_of(ran.measured["test_grown"], "gpu")["bytes"] - peak == 1 << 20
 
 
+@pytest.mark.long
 @pytest.mark.of_any_start_method  # spawned, what repeats to the byte is a step: a fit takes many times as long
 def test_a_keras_fit_has_the_same_peak_in_every_run(gpu_project):
     # Compiled by XLA, as Keras does on a GPU by itself. Without it the peak depends on which operations overlap.
