@@ -31,10 +31,10 @@ PLANTED = """
         kept.append(bytearray(size))
 
     def many_small_lists(size):
-        kept.append([[None] for _ in range(size // 64)])  # 16 bytes for the collector, 40 and 8
+        kept.append([[None] for _ in range(size // 88)])  # 56 and 8 bytes, rounded to 16 each, and 8
 
     def small_tuples(size):
-        kept.append([(at, at + 1) for at in range(1000, 1000 + size // 128)])
+        kept.append([(at, at + 1) for at in range(1000, 1000 + size // 136)])  # 56 bytes and two of 28, rounded, and 8
 
     def numpy_array(size):
         import numpy
@@ -44,7 +44,7 @@ PLANTED = """
         libc.malloc(ctypes.c_size_t(size))
 
     def dictionary(size):
-        kept.append({at: bytes(80) for at in range(size // 256)})
+        kept.append({at: bytes(160) for at in range(size // 256)})  # 208 bytes, and some 40 of its table
 
     WAYS = [large_object, many_small_lists, small_tuples, numpy_array, native_malloc, dictionary]
 
