@@ -148,6 +148,32 @@ def test_what_was_measured_without_a_real_card_says_so_in_the_table_and_in_its_s
     assert text.count("on stand-in CUDA libraries: no real card.") == text.count("The claim holds (stand-in): ") == 1
 
 
+def measured(what: str, **runtime: str) -> dict:
+    return {"what": what, "figure": "rss_growth", "unit": "bytes", "values": [1 << 20], "runtime": runtime}
+
+
+def test_what_was_asked_of_all_processes_stands_under_the_table_once(page_of):
+    calculated = {"what": "twice", "figure": "ratio", "unit": "times", "values": [2.0]}
+    rows = [measured("one", inter_op_threads="1"), measured("two", inter_op_threads="1"), calculated]
+    text = page_of(made_up(rows=rows, conditions=["They were counted."])).joinpath("claims.md").read_text("utf-8")
+    assert "Conditions: Every process was asked for `inter_op_threads=1`. They were counted." in text
+    assert "| twice | ratio | 2 times | the same | 1 |\n" in text
+
+
+def test_what_was_asked_of_some_processes_stands_with_their_rows(page_of):
+    rows = [measured("one", cpu_allocator="bfc", jit="True"), measured("two")]
+    text = page_of(made_up(rows=rows)).joinpath("claims.md").read_text(encoding="utf-8")
+    assert "| measured | figure | median | least to most | N | asked of the process |" in text
+    assert "| one | `rss_growth` | 1.0 MiB | the same | 1 | `cpu_allocator=bfc`, `jit=True` |" in text
+    assert "| two | `rss_growth` | 1.0 MiB | the same | 1 |  |" in text
+    assert "Conditions:" not in text
+
+
+def test_a_processor_that_says_its_model_is_called_by_it(page_of):
+    text = page_of(made_up(machine=MACHINE | {"model": "Z80"})).joinpath("claims.md").read_text(encoding="utf-8")
+    assert "Linux 6.18, Z80 (x86_64), 2 cores;" in text
+
+
 def test_bars_are_as_long_as_their_medians_and_carry_their_spread(page_of):
     picture = ET.parse(page_of(made_up()).joinpath("images/claims/made-up.svg")).getroot()
     of = "{http://www.w3.org/2000/svg}"

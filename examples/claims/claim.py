@@ -11,6 +11,9 @@ says it:
         assert small.rss_growth.least > 100 * size
         claim.depends(figure="...", why="...", objections={"...": "..."})
 
+What a side asks of its process (`tf_runtime`) is recorded with its rows; what the code under test has chosen beside
+that, and readings depend on, the test says by `claim.under(...)`.
+
 Only what gets that far is written: a claim whose test fails keeps, on the page, what was last found.
 """
 
@@ -32,12 +35,16 @@ RESULTS = Path(__file__).parent / "results"
 Verdict = Literal["holds", "fails", "depends"]
 Unit = Literal["bytes", "bytes per call", "seconds", "times"]
 
+WITHOUT_XLA = "Models are compiled with `jit_compile=False`, where Keras would choose by itself."
+CPUINFO = Path("/proc/cpuinfo")
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that was measured, `values` being one for each fresh process that measured it.
 
     `figure`: what was read, a figure's name or what was calculated of several. `x`: where it stands on the plot's
-    axis, for those of a `series`. Those that are not `plotted` are in the table alone.
+    axis, for those of a `series`. Those that are not `plotted` are in the table alone. `runtime`: what was asked of the
+    process, by name; None of what was calculated.
     """
 
     what: str
@@ -47,6 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     series: str = ""
     x: float | None = None
     plotted: bool = True
+    runtime: dict[str, str] | None = None
 
     @property
     def median(self) -> float:
@@ -62,10 +70,14 @@ class Plot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where it was measured. `card`: the GPU, empty where none was used, "stand-in" where CUDA was not real."""
+    """Where it was measured. `card`: the GPU, empty where none was used, "stand-in" where CUDA was not real.
+
+    `processor`: its kind, as `x86_64`; `model`: as it calls itself, empty where it does not.
+    """
 
     system: str
     processor: str
+    model: str = ""
     cores: int
     python: str
     packages: dict[str, str]
@@ -77,7 +89,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one claim. `id` names it; `file` and `test` are where it was measured.
 
     `figure`: the one figure that decides, in words. `objections`: what was tried against the verdict, and what came
-    of it.
+    of it. `conditions`: what all sides had in common, in sentences, beside what their rows say of their processes.
     """
 
     id: str
@@ -93,6 +105,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     measured_on: dt.date
     seconds: float
     machine: Machine
+    conditions: list[str] = []
     schema: Literal["tfmem.claim/1"] = "tfmem.claim/1"
 
 
@@ -104,13 +117,15 @@ class Claim:
         self.rows: list[Row] = []
         self.start_method = ""
         self.plot = Plot(title="")
+        self.conditions: list[str] = []
         self.concluded: dict[str, Any] = {}
 
     def row(self, what: str, result: Any, figure: str = "rss_growth", **more: Any) -> Row:
         """A figure of what `tfmem.measure` or `tfmem.compare` measured: each repeat's. `more`: see Row."""
         measured = result.measurements
         self.start_method = measured[0].start_method
-        return self.calculated(what, figure, [greatest(one, figure) for one in measured], **more)
+        asked = {name: value for name, value in measured[0].runtime.items() if name != "gpus"}  # the machine says that
+        return self.calculated(what, figure, [greatest(one, figure) for one in measured], runtime=asked, **more)
 
     def calculated(self, what: str, figure: str, values: list[float], *, unit: Unit = "bytes", **more: Any) -> Row:
         """Numbers that the test made of what it measured, such as a slope. `more`: see Row."""
@@ -121,6 +136,10 @@ class Claim:
     def drawn(self, title: str, *, x: str = "", log: bool = False) -> None:
         """How the plot is headed, and what its axis says where its rows have an `x`. `log`: both axes are."""
         self.plot = Plot(title=title, x=x, log=log)
+
+    def under(self, condition: str) -> None:
+        """A sentence on what the code of all sides has chosen, and readings depend on."""
+        self.conditions.append(condition)
 
     def holds(self, *, figure: str, why: str, objections: dict[str, str] | None = None) -> None:
         self._conclude("holds", figure, why, objections)
@@ -152,17 +171,23 @@ def differences(less: Row, more: Row, by: float) -> list[float]:
     return [(above - below) / by for below, above in zip(less.values, more.values, strict=True)]
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory now, for functions that say what stays."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def id_of(test: str) -> str:
     """`test_load_ratio` -> `load-ratio`."""
     return test.removeprefix("test_").replace("_", "-")
 
 
 def this_machine(start_method: str, card: str = "") -> Machine:
-    names = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pytest-tfmem")
-    installed = {name: version for name in names if (version := version_of(name))}
+    names = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "tensorflow-model-optimization", "tf_keras")
+    installed = {name: version for name in (*names, "pytest-tfmem") if (version := version_of(name))}
     return Machine(
         system=f"{platform.system()} {platform.release().split('-')[0]}",
         processor=platform.machine(),
+        model=said_of_processor("model name"),
         cores=len(os.sched_getaffinity(0)),
         python=platform.python_version(),
         packages=installed,
@@ -176,6 +201,18 @@ def version_of(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def said_of_processor(*names: str) -> str:
+    """What Linux says of the first processor under the first of these names that it has; empty if under none."""
+    lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
+    known = {name.strip(): value.strip() for name, _, value in reversed([line.partition(":") for line in lines])}
+    return next((known[name] for name in names if name in known), "")
+
+
+def calculates_in_bfloat16() -> bool:
+    """Whether this processor has instructions for it."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(said_of_processor("flags", "Features").split())
 
 
 def write(result: Result, folder: Path) -> None:

@@ -40,6 +40,7 @@ def claim(request):
         measured_on=dt.datetime.now(tz=dt.UTC).date(),
         seconds=round(time.monotonic() - began, 1),
         machine=this_machine(stated.start_method, card),
+        conditions=stated.conditions,
         **stated.concluded,
     )
     write(result, Path(os.environ.get("CLAIMS_RESULTS", RESULTS)))

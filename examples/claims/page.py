@@ -84,8 +84,9 @@ def said(machine: Machine) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     cards = {"": "no GPU", "stand-in": "stand-in CUDA libraries: bytes are real there, results are not"}
     card = cards.get(machine.card, machine.card)
+    processor = f"{machine.model} ({machine.processor})" if machine.model else machine.processor
     return (
-        f"{machine.system}, {machine.processor}, {machine.cores} cores; Python {machine.python}, {packages}; "
+        f"{machine.system}, {processor}, {machine.cores} cores; Python {machine.python}, {packages}; "
         f"fresh processes by {machine.start_method}; {card}"
     )
 
@@ -99,6 +100,7 @@ def section(result: Result) -> str:
         f"The claim {verdict(result)}: {result.figure}. {result.why}",
         f"![{result.plot.title}]({PICTURES}/{result.id}.svg)",
         table(result.rows),
+        conditions(result),
         objections(result),
         f"Both sides: {code}. Measured on {result.measured_on}, in {result.seconds:.0f} s{where}.",
     ]
@@ -106,15 +108,35 @@ def section(result: Result) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    head = ["| measured | figure | median | least to most | N |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *map(line, rows)])
+    """The rows, each with what was asked of its process where that was not the same of all that were measured."""
+    cells = [["measured", "figure", "median", "least to most", "N"], ["---"] * 5, *map(line, rows)]
+    if len(asked(rows)) > 1:
+        column = ["asked of the process", "---", *(as_code(row.runtime or {}) for row in rows)]
+        cells = [[*row, last] for row, last in zip(cells, column, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def line(row: Row) -> str:
+def line(row: Row) -> list[str]:
     least, most = shown_value(min(row.values), row.unit), shown_value(max(row.values), row.unit)
     spread = f"{least} to {most}" if least != most else "the same"
     figure = f"`{row.figure}`" if row.figure in FIGURES else row.figure
-    return f"| {plain(row.what)} | {figure} | {shown_value(row.median, row.unit)} | {spread} | {len(row.values)} |"
+    return [plain(row.what), figure, shown_value(row.median, row.unit), spread, str(len(row.values))]
+
+
+def conditions(result: Result) -> str:
+    """What was so for all of its rows, and the result depends on."""
+    wanted = asked(result.rows)
+    of_all = [f"Every process was asked for {wanted[0]}."] if len(wanted) == 1 and wanted[0] else []
+    return " ".join(["Conditions:", *of_all, *result.conditions]) if of_all or result.conditions else ""
+
+
+def asked(rows: list[Row]) -> list[str]:
+    """What was asked of processes that were measured, each once."""
+    return sorted({as_code(row.runtime) for row in rows if row.runtime is not None})
+
+
+def as_code(runtime: dict[str, str]) -> str:
+    return ", ".join(f"`{name}={value}`" for name, value in runtime.items())
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """Networks by their design: what a smaller or a deeper one takes, to be there, to answer, and to learn."""
 
 import tensorflow as tf
+from claim import WITHOUT_XLA
 
 layers = tf.keras.layers
 PIXELS = 224
@@ -41,6 +42,7 @@ def test_architecture(tfmem, claim):
         row = claim.calculated(f"an image more, {name}", "`rss_growth` by image", values, plotted=False)
         by_image[name] = row.median
     claim.drawn(f"Growth over building the network, and one training step at {PIXELS} x {PIXELS}")
+    claim.under(WITHOUT_XLA)
 
     weights = built[SMALL].value / built[LARGE].value
     there, step = (both.ratio("rss_growth", SMALL, LARGE) for both in (built, eight))
@@ -114,6 +116,7 @@ def test_transformer(tfmem, claim):
                 growth[name, stage, batch] = measured.rss_growth
                 weights[name] = measured.value
     claim.drawn("Growth up to three moments, batches of 16")
+    claim.under(WITHOUT_XLA)
 
     words, digits, photographs = names
     for stage in STAGES:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
+from claim import WITHOUT_XLA
 
 layers = tf.keras.layers
 LOSS = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -109,6 +110,7 @@ def test_batch_training(tfmem, claim):
         by_sample = claim.calculated(f"by sample, {named}", f"`{figure}` by sample", each_slope(values), plotted=False)
         per_sample[figure] = by_sample
     claim.drawn("Peaks over three steps of a small convolutional network", x="images in a batch")
+    claim.under(WITHOUT_XLA)
     once = tfmem.measure(train, "convolutional", 256, steps=1, repeat=2)
     claim.row("batches of 256, one step", once, plotted=False)
     by_malloc = tfmem.compare(

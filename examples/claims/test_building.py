@@ -5,7 +5,7 @@ import sys
 from itertools import pairwise
 
 import tensorflow as tf
-from claim import differences
+from claim import WITHOUT_XLA, differences
 
 layers = tf.keras.layers
 KIB, MIB = 1 << 10, 1 << 20
@@ -99,36 +99,46 @@ def first_device() -> None:
     tf.zeros(1)
 
 
+def weights_of(width: int) -> int:
+    """Bytes of the model's weights."""
+    return 4 * (4 * (width * width + width) + width * 10 + 10)
+
+
+SMALL = {"width": 512, "batch": 512}
+STAGES = {
+    "the first tensor": (first_device, {}),
+    "building": (phase, {}),
+    "building and summary()": (phase, {"summary": True}),
+    "building and predicting": (phase, {"predictions": 1}),
+    "building and a training step": (phase, {"steps": 1}),
+    "building and 5 training steps": (phase, {"steps": 5}),
+    "512 wide, building": (phase, SMALL),
+    "512 wide, building and a training step": (phase, {**SMALL, "steps": 1}),
+}
+
+
 def test_init(tfmem, claim):
     """Creating a model already allocates its gradients and activations, and `summary()` forces allocation."""
     processes = {"Python's start": "pass", "import tensorflow": "import tensorflow"}
     for what, code in processes.items():
         peaks = [tfmem.measure(imported, code, repeat=1).value for _ in range(3)]
         claim.calculated(what, "rss", peaks, series="process")
-    both = tfmem.compare(
-        **{
-            "the first tensor": first_device,
-            "building": phase,
-            "building and summary()": tfmem.call(phase, summary=True),
-            "building and predicting": tfmem.call(phase, predictions=1),
-            "building and a training step": tfmem.call(phase, steps=1),
-            "building and 5 training steps": tfmem.call(phase, steps=5),
-        },
-        repeat=3,
-        runtime={"inter_op_threads": 1},
-    )
+    sides = {what: tfmem.call(function, **how) for what, (function, how) in STAGES.items()}
+    both = tfmem.compare(**sides, repeat=3, runtime={"inter_op_threads": 1})
     for what, measured in both.items():
         claim.row(what, measured, series="growth")
-    claim.drawn("What a process takes, and what a model of 64 MiB of weights then adds")
-    weights = 4 * (4 * (2048 * 2048 + 2048) + 2048 * 10 + 10)
+    claim.drawn("What a process takes, and what a model of 64 MiB of weights then adds, or one of 4 MiB")
+    claim.under(WITHOUT_XLA)
 
-    device, built, summary, predicted, step, steps = (one.rss_growth for one in both.values())
+    device, built, summary, predicted, step, steps, small, small_step = (one.rss_growth for one in both.values())
+    weights = weights_of(2048)
     assert built.most < 2 * weights
     assert built.least > weights
     assert summary.most < built.least + 4 * MIB
     assert step.least > 4 * weights
     assert step.least > 2 * built.most
     assert steps.most < 1.4 * step.least
+    assert small_step.least > 2 * small.most
     claim.fails(
         figure=f"building took {built.bytes / weights:.1f} times the weights, the first training step "
         f"{step.bytes / weights:.1f} times",
@@ -136,6 +146,8 @@ def test_init(tfmem, claim):
         "call, gradients and the optimizer's two numbers for each weight with the first training step, and "
         "`summary()` counts what is there.",
         objections={
+            "A smaller model:": f"512 wide, with {weights_of(512) / MIB:.1f} MiB of weights, building takes {small}, "
+            f"and with a training step {small_step}.",
             "summary():": f"with it building takes {summary}, without it {built}.",
             "A first call:": f"predicting, without training, takes {predicted}.",
             "A second step:": f"five steps take {steps}, one takes {step}: most of what it needs is there from the "

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from claim import differences
+from claim import WITHOUT_XLA, differences
 
 layers = tf.keras.layers
 KIB, MIB = 1 << 10, 1 << 20
@@ -148,36 +148,39 @@ def run_chain_warm(size: int, compiled: bool | None = None) -> None:
     run_chain(size, 1, compiled)
 
 
-def train(compiled: bool, width: int = 512, steps: int = 3) -> None:
+def network(width: int) -> tf.keras.Model:
     hidden = [layers.Dense(width, activation="relu") for _ in range(3)]
-    model = tf.keras.Sequential([layers.Input((width,)), *hidden, layers.Dense(10)])
+    return tf.keras.Sequential([layers.Input((width,)), *hidden, layers.Dense(10)])
+
+
+def train(compiled: bool, width: int = 512, steps: int = 3) -> None:
+    model = network(width)
     model.compile("adam", "mse", jit_compile=compiled)
     for _ in range(steps):
         model.train_on_batch(tf.zeros((128, width)), tf.zeros((128, 10)))
 
 
-CLUSTERED = {"jit": True, "env": {"TF_XLA_FLAGS": "--tf_xla_cpu_global_jit"}}
+FLAGGED = {"jit": True, "env": {"TF_XLA_FLAGS": "--tf_xla_cpu_global_jit"}}
+LARGE, SMALL = 4 * NUMBERS, NUMBERS // 16
+XLA_SIDES = {
+    "on 64 MiB, off": (run_chain, (LARGE, 1), {}),
+    "on 64 MiB, set_jit": (run_chain, (LARGE, 1), {"runtime": {"jit": True}}),
+    "on 64 MiB, set_jit with its flag": (run_chain, (LARGE, 1), {"runtime": FLAGGED}),
+    "on 64 MiB, jit_compile": (run_chain, (LARGE, 1, True), {}),
+    "on 64 MiB, jit_compile, 3 calls": (run_chain, (LARGE, 3, True), {}),
+    "after 1 MiB, on 64 MiB, off": (run_chain_warm, (LARGE,), {}),
+    "after 1 MiB, on 64 MiB, jit_compile": (run_chain_warm, (LARGE, True), {}),
+    "on 1 MiB, off": (run_chain, (SMALL, 3), {}),
+    "on 1 MiB, jit_compile": (run_chain, (SMALL, 3, True), {}),
+    "training, off": (train, (False,), {}),
+    "training, jit_compile": (train, (True,), {}),
+}
 
 
 def test_jit(tfmem, claim):
     """`tf.config.optimizer.set_jit(True)`, which is XLA, lowers memory."""
-    large, small = 4 * NUMBERS, NUMBERS // 16
-    both = tfmem.compare(
-        **{
-            "on 64 MiB, off": tfmem.call(run_chain, large, 1),
-            "on 64 MiB, set_jit": tfmem.call(run_chain, large, 1, runtime={"jit": True}),
-            "on 64 MiB, set_jit with its flag": tfmem.call(run_chain, large, 1, runtime=CLUSTERED),
-            "on 64 MiB, jit_compile": tfmem.call(run_chain, large, 1, compiled=True),
-            "on 64 MiB, jit_compile, 3 calls": tfmem.call(run_chain, large, 3, compiled=True),
-            "after 1 MiB, on 64 MiB, off": tfmem.call(run_chain_warm, large),
-            "after 1 MiB, on 64 MiB, jit_compile": tfmem.call(run_chain_warm, large, compiled=True),
-            "on 1 MiB, off": tfmem.call(run_chain, small, 3),
-            "on 1 MiB, jit_compile": tfmem.call(run_chain, small, 3, compiled=True),
-            "training, off": tfmem.call(train, False),
-            "training, jit_compile": tfmem.call(train, True),
-        },
-        repeat=3,
-    )
+    sides = {what: tfmem.call(function, *given, **how) for what, (function, given, how) in XLA_SIDES.items()}
+    both = tfmem.compare(**sides, repeat=3)
     rows = {what: claim.row(what, measured, series="on" if "jit" in what else "off") for what, measured in both.items()}
     warm_off, warm_on = (
         claim.calculated(
@@ -215,11 +218,6 @@ def test_jit(tfmem, claim):
     )
 
 
-def network(width: int) -> tf.keras.Model:
-    hidden = [layers.Dense(width, activation="relu") for _ in range(3)]
-    return tf.keras.Sequential([layers.Input((width,)), *hidden, layers.Dense(10)])
-
-
 def rows_of(steps: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return np.ones((BATCH * steps, width), "float32"), np.ones((BATCH * steps, 10), "float32")
 
@@ -228,16 +226,15 @@ def stream_of(steps: int, width: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(steps).map(lambda _: (tf.ones((BATCH, width)), tf.ones((BATCH, 10))))
 
 
-def fit(steps: int, width: int = 1024, *, streamed: bool = False) -> None:
+def fit(steps: int, width: int = 1024, *, streamed: bool = False, times: int = 1) -> None:
     model = network(width)
     model.compile("adam", "mse", jit_compile=False)
-    if streamed:
-        model.fit(stream_of(steps, width), shuffle=False, verbose=0)
-    else:
-        model.fit(*rows_of(steps, width), batch_size=BATCH, shuffle=False, verbose=0)
+    data = (stream_of(steps, width),) if streamed else rows_of(steps, width)
+    for _ in range(times):
+        model.fit(*data, batch_size=None if streamed else BATCH, shuffle=False, verbose=0)
 
 
-def loop(steps: int, width: int = 1024, *, traced: bool = True, streamed: bool = False) -> None:
+def loop(steps: int, width: int = 1024, *, traced: bool = True, streamed: bool = False, times: int = 1) -> None:
     """The same by hand: the model, the data, the optimizer, the batches."""
     model, optimizer, loss = network(width), tf.keras.optimizers.Adam(), tf.keras.losses.MeanSquaredError()
 
@@ -247,8 +244,10 @@ def loop(steps: int, width: int = 1024, *, traced: bool = True, streamed: bool =
         optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
 
     step = tf.function(step) if traced else step
-    for some, right in stream_of(steps, width) if streamed else batches(*rows_of(steps, width)):
-        step(some, right)
+    data = (stream_of(steps, width),) if streamed else rows_of(steps, width)
+    for _ in range(times):
+        for some, right in data[0] if streamed else batches(*data):
+            step(some, right)
 
 
 def batches(rows: np.ndarray, answers: np.ndarray) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
@@ -256,30 +255,35 @@ def batches(rows: np.ndarray, answers: np.ndarray) -> Iterator[tuple[tf.Tensor, 
         yield tf.constant(rows[start : start + BATCH]), tf.constant(answers[start : start + BATCH])
 
 
+TRAININGS = {
+    "8 batches, fit": (fit, 8, {}),
+    "8 batches, traced loop": (loop, 8, {}),
+    "8 batches, eager loop": (loop, 8, {"traced": False}),
+    "64 batches, fit": (fit, 64, {}),
+    "64 batches, traced loop": (loop, 64, {}),
+    "64 batches, eager loop": (loop, 64, {"traced": False}),
+    "64 batches twice, fit": (fit, 64, {"times": 2}),
+    "64 batches twice, traced loop": (loop, 64, {"times": 2}),
+    "a stream of 64, fit": (fit, 64, {"streamed": True}),
+    "a stream of 64, traced loop": (loop, 64, {"streamed": True}),
+}
+
+
 def test_fit_vs_loop(tfmem, claim):
     """`Model.fit` takes less memory than a custom loop."""
-    both = tfmem.compare(
-        **{
-            "8 batches, fit": tfmem.call(fit, 8),
-            "8 batches, traced loop": tfmem.call(loop, 8),
-            "8 batches, eager loop": tfmem.call(loop, 8, traced=False),
-            "64 batches, fit": tfmem.call(fit, 64),
-            "64 batches, traced loop": tfmem.call(loop, 64),
-            "64 batches, eager loop": tfmem.call(loop, 64, traced=False),
-            "a stream of 64, fit": tfmem.call(fit, 64, streamed=True),
-            "a stream of 64, traced loop": tfmem.call(loop, 64, streamed=True),
-        },
-        repeat=3,
-        runtime={"inter_op_threads": 1},
-    )
+    sides = {what: tfmem.call(function, steps, **how) for what, (function, steps, how) in TRAININGS.items()}
+    both = tfmem.compare(**sides, repeat=3, runtime={"inter_op_threads": 1})
     for what, measured in both.items():
         claim.row(what, measured, series=what.split(", ")[1])
     claim.drawn("Growth over training on batches of 1 MiB")
+    claim.under(WITHOUT_XLA)
 
-    few, few_loop, _, many, many_loop, eager, stream, stream_loop = (one.rss_growth for one in both.values())
+    sizes = [one.rss_growth for one in both.values()]
+    few, few_loop, _, many, many_loop, eager, twice, twice_loop, stream, stream_loop = sizes
     assert few.least > few_loop.most * 0.8
     assert many.least > many_loop.most * 1.15
     assert many.least > eager.most * 1.15
+    assert twice.least > twice_loop.most * 1.15
     assert stream.least > stream_loop.most * 0.8
     claim.fails(
         figure=f"{many} by `fit`, {many_loop} by a loop with `tf.function`, on the same 64 MiB of arrays",
@@ -287,6 +291,8 @@ def test_fit_vs_loop(tfmem, claim):
         "besides is to make a dataset of the arrays it is given, with a copy of them.",
         objections={
             "Little data:": f"with 8 batches the two take nearly the same, {few} and {few_loop}.",
+            "A second call:": f"with a second call `fit` takes {twice}, and a loop that goes over the arrays once more "
+            f"{twice_loop}.",
             "An eager loop:": f"without `tf.function` the loop takes {eager}.",
             "A stream of batches:": f"with no arrays to copy, `fit` takes {stream} and the loop {stream_loop}.",
         },

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 import tensorflow as tf
-from claim import differences
+from claim import WITHOUT_XLA, differences
 
 layers = tf.keras.layers
 MIB, GIB = 1 << 20, 1 << 30
@@ -78,21 +78,28 @@ SIZES = {"mixed sizes": (change, 400), "longer each time": (lengthen, 100), "one
 FACTOR = "footprint without context, over bytes requested"
 
 
-def test_async(tfmem, claim, card):
-    """`cuda_malloc_async` avoids fragmentation."""
-    real = card != "stand-in"
-    names = ("growth", "cuda_malloc_async")
-    from_driver = names if real else names[:1]  # the other's pool is the driver's, and a stand-in's is a counter
+POOLS = ("growth", "cuda_malloc_async")
+
+
+def over_requested(tfmem, claim, from_driver) -> dict:
+    """How many times what was requested the driver charged, by kind of sizes and by the allocators of `from_driver`."""
     nothing = tfmem.measure(start, runtime={"allocator": "growth"})
     context = claim.row("4 bytes, for its context", nothing, "gpu_footprint", plotted=False)
     over = {}
     for what, call in SIZES.items():
-        both = tfmem.compare(**{name: tfmem.call(*call, runtime={"allocator": name}) for name in names}, repeat=3)
-        used = {name: claim.row(f"{what}, {name}: in use", both[name], "gpu", series="in use") for name in names}
+        both = tfmem.compare(**{name: tfmem.call(*call, runtime={"allocator": name}) for name in POOLS}, repeat=3)
+        used = {name: claim.row(f"{what}, {name}: in use", both[name], "gpu", series="in use") for name in POOLS}
         for name in from_driver:
             held = claim.row(f"{what}, {name}: footprint", both[name], "gpu_footprint", series="footprint")
             factors = [(value - context.median) / used["cuda_malloc_async"].median for value in held.values]
             over[what, name] = claim.calculated(f"{what}, {name}", FACTOR, factors, unit="times", plotted=False)
+    return over
+
+
+def test_async(tfmem, claim, card):
+    """`cuda_malloc_async` avoids fragmentation."""
+    real = card != "stand-in"
+    over = over_requested(tfmem, claim, POOLS if real else POOLS[:1])  # the other's is the driver's: there a counter
     claim.drawn("Tensors of changing sizes and of one: bytes in use, and what the driver charged")
 
     mixed, longer, filled = (over[what, "growth"] for what in SIZES)
@@ -153,6 +160,7 @@ def test_mirrored(tfmem, claim):
             claim.row(f"{what}, {name}: {where}", measured, figure, series=name)
         ratios.append(both.ratio(figure, "two", "one"))
     claim.drawn("Training on one device and mirrored on two: the fullest GPU, and the process")
+    claim.under(WITHOUT_XLA)
 
     weights, batch, process = ratios
     assert weights.least > 0.9

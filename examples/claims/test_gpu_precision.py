@@ -1,6 +1,7 @@
 """What `mixed_float16` halves: weights and activations apart, on a GPU and on a CPU."""
 
 import tensorflow as tf
+from claim import WITHOUT_XLA
 
 layers = tf.keras.layers
 WIDTH, BATCH = 256, 8192
@@ -52,6 +53,7 @@ def test_mixed_precision(tfmem, claim, card):  # noqa: ARG001  the claim says wh
     for kind, side in on_cpu.items():
         claim.row(f"8 layers on the CPU, {kind}", side, series=kind, plotted=False)
     claim.drawn("Peak of tensors in two steps of training a dense network")
+    claim.under(WITHOUT_XLA)
 
     activations = layer["mixed_float16"] / layer["float32"]
     weights = wide.ratio("gpu", "mixed_float16", "float32")

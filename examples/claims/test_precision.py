@@ -1,6 +1,7 @@
 """What layers in float16 take on a CPU, and what of them is halved."""
 
 import tensorflow as tf
+from claim import WITHOUT_XLA, calculates_in_bfloat16
 
 layers = tf.keras.layers
 BATCH = 4
@@ -44,6 +45,7 @@ def test_float16_layers(tfmem, claim):
     for kind, measured in doubled.items():
         claim.row(f"two calls on a batch of 8, {kind}", measured, series=kind, plotted=False)
     claim.drawn("Peaks of two convolutions on four images of 256 x 256 x 3")
+    claim.under(WITHOUT_XLA)
 
     weights = answered.float16.value / answered.float32.value
     tensors, process = (answered.ratio(figure, "float16", "float32") for figure in ("cpu_tensors", "rss_growth"))
@@ -57,6 +59,7 @@ def test_float16_layers(tfmem, claim):
     assert process.least > 0.75
     assert larger.least > 0.75
     assert training.least > 1.15
+    instructions = "instructions" if calculates_in_bfloat16() else "no instructions"
     claim.depends(
         figure=f"weights {weights:.2f} times those of float32, tensors at the peak {tensors.median:.2f} times, the "
         f"process {process.median:.2f} times; in training {training.median:.2f} times",
@@ -65,7 +68,7 @@ def test_float16_layers(tfmem, claim):
         "float32, and at the peak those copies are there too.",
         objections={
             "A larger batch:": f"with 8 images the process takes {larger.median:.2f} times as much as in float32.",
-            "bfloat16, for which this CPU has instructions:": f"{brain.median:.2f} times in answering, "
+            f"bfloat16, for which this processor has {instructions}:": f"{brain.median:.2f} times in answering, "
             f"{trained.ratio('rss_growth', 'bfloat16', 'float32').median:.2f} times in training.",
             "A GPU:": "has kernels that calculate in float16. What they save there is under mixed-precision.",
         },

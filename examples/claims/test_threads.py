@@ -1,6 +1,7 @@
 """What threads take, those that share an operation and those that run several at once."""
 
 import tensorflow as tf
+from claim import WITHOUT_XLA
 
 layers = tf.keras.layers
 NUMBERS = 4 << 20  # of float32: 16 MiB
@@ -49,6 +50,7 @@ def test_threads(tfmem, claim):
             claim.row(f"{work}, {side}", measured, series=work)
             growth[work, side] = measured.rss_growth
     claim.drawn("Growth by numbers of threads, the other kind being one")
+    claim.under(WITHOUT_XLA)
 
     row, paths = WORK
     assert growth[paths, "16 inter-op"].least > 4 * growth[paths, "1 inter-op"].most.bytes
