@@ -152,18 +152,18 @@ def measured(what: str, **runtime: str) -> dict:
     return {"what": what, "figure": "rss_growth", "unit": "bytes", "values": [1 << 20], "runtime": runtime}
 
 
-def test_what_was_asked_of_all_processes_stands_under_the_table_once(page_of):
+def test_what_all_processes_were_run_with_stands_under_the_table_once(page_of):
     calculated = {"what": "twice", "figure": "ratio", "unit": "times", "values": [2.0]}
     rows = [measured("one", inter_op_threads="1"), measured("two", inter_op_threads="1"), calculated]
     text = page_of(made_up(rows=rows, conditions=["They were counted."])).joinpath("claims.md").read_text("utf-8")
-    assert "Conditions: Every process was asked for `inter_op_threads=1`. They were counted." in text
+    assert "Conditions: Every process was run with `inter_op_threads=1`. They were counted." in text
     assert "| twice | ratio | 2 times | the same | 1 |\n" in text
 
 
-def test_what_was_asked_of_some_processes_stands_with_their_rows(page_of):
+def test_what_some_processes_were_run_with_stands_with_their_rows(page_of):
     rows = [measured("one", cpu_allocator="bfc", jit="True"), measured("two")]
     text = page_of(made_up(rows=rows)).joinpath("claims.md").read_text(encoding="utf-8")
-    assert "| measured | figure | median | least to most | N | asked of the process |" in text
+    assert "| measured | figure | median | least to most | N | run with |" in text
     assert "| one | `rss_growth` | 1.0 MiB | the same | 1 | `cpu_allocator=bfc`, `jit=True` |" in text
     assert "| two | `rss_growth` | 1.0 MiB | the same | 1 |  |" in text
     assert "Conditions:" not in text

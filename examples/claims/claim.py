@@ -11,7 +11,7 @@ says it:
         assert small.rss_growth.least > 100 * size
         claim.depends(figure="...", why="...", objections={"...": "..."})
 
-What a side asks of its process (`tf_runtime`) is recorded with its rows; what the code under test has chosen beside
+What a side's process was run with (`tf_runtime`) is recorded with its rows; what the code under test has chosen beside
 that, and readings depend on, the test says by `claim.under(...)`.
 
 Only what gets that far is written: a claim whose test fails keeps, on the page, what was last found.
@@ -43,8 +43,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that was measured, `values` being one for each fresh process that measured it.
 
     `figure`: what was read, a figure's name or what was calculated of several. `x`: where it stands on the plot's
-    axis, for those of a `series`. Those that are not `plotted` are in the table alone. `runtime`: what was asked of the
-    process, by name; None of what was calculated.
+    axis, for those of a `series`. Those that are not `plotted` are in the table alone. `runtime`: what the process
+    was run with, by name; None of what was calculated.
     """
 
     what: str
@@ -124,8 +124,8 @@ class Claim:
         """A figure of what `tfmem.measure` or `tfmem.compare` measured: each repeat's. `more`: see Row."""
         measured = result.measurements
         self.start_method = measured[0].start_method
-        asked = {name: value for name, value in measured[0].runtime.items() if name != "gpus"}  # the machine says that
-        return self.calculated(what, figure, [greatest(one, figure) for one in measured], runtime=asked, **more)
+        values = [greatest(one, figure) for one in measured]
+        return self.calculated(what, figure, values, runtime=run_with(measured[0]), **more)
 
     def calculated(self, what: str, figure: str, values: list[float], *, unit: Unit = "bytes", **more: Any) -> Row:
         """Numbers that the test made of what it measured, such as a slope. `more`: see Row."""
@@ -164,6 +164,12 @@ def greatest(measurement: Any, figure: str) -> int:
     assert readings, f"{figure}: no reading"
     assert not unmeasured, f"{figure} was not measured: {unmeasured[0]}"
     return max(one.bytes for one in readings)
+
+
+def run_with(measurement: Any) -> dict[str, str]:
+    """What was asked of the process that readings depend on, and the GPU allocator that was in force."""
+    allocator = {"allocator": measurement.allocator} if measurement.allocator else {}
+    return allocator | {name: value for name, value in measurement.runtime.items() if name != "gpus"}  # of the machine
 
 
 def differences(less: Row, more: Row, by: float) -> list[float]:

@@ -108,10 +108,10 @@ def section(result: Result) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows, each with what was asked of its process where that was not the same of all that were measured."""
+    """The rows, each with what its process was run with where that was not the same of all that were measured."""
     cells = [["measured", "figure", "median", "least to most", "N"], ["---"] * 5, *map(line, rows)]
-    if len(asked(rows)) > 1:
-        column = ["asked of the process", "---", *(as_code(row.runtime or {}) for row in rows)]
+    if len(runtimes(rows)) > 1:
+        column = ["run with", "---", *(as_code(row.runtime or {}) for row in rows)]
         cells = [[*row, last] for row, last in zip(cells, column, strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
@@ -125,13 +125,13 @@ def line(row: Row) -> list[str]:
 
 def conditions(result: Result) -> str:
     """What was so for all of its rows, and the result depends on."""
-    wanted = asked(result.rows)
-    of_all = [f"Every process was asked for {wanted[0]}."] if len(wanted) == 1 and wanted[0] else []
+    wanted = runtimes(result.rows)
+    of_all = [f"Every process was run with {wanted[0]}."] if len(wanted) == 1 and wanted[0] else []
     return " ".join(["Conditions:", *of_all, *result.conditions]) if of_all or result.conditions else ""
 
 
-def asked(rows: list[Row]) -> list[str]:
-    """What was asked of processes that were measured, each once."""
+def runtimes(rows: list[Row]) -> list[str]:
+    """What processes that were measured were run with, each once."""
     return sorted({as_code(row.runtime) for row in rows if row.runtime is not None})
 
 
