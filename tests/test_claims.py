@@ -174,6 +174,12 @@ def test_a_processor_that_says_its_model_is_called_by_it(page_of):
     assert "Linux 6.18, Z80 (x86_64), 2 cores;" in text
 
 
+def test_of_a_few_kibibytes_a_digit_more_is_shown(page_of):
+    row = {"what": "one", "figure": "growth", "unit": "bytes per call", "values": [4588.0, 4700.0, -2000.0, 12_288.0]}
+    text = page_of(made_up(rows=[row])).joinpath("claims.md").read_text(encoding="utf-8")
+    assert "| one | growth | 4.5 KiB per call | -2.0 KiB per call to 12 KiB per call | 4 |" in text
+
+
 def test_bars_are_as_long_as_their_medians_and_carry_their_spread(page_of):
     picture = ET.parse(page_of(made_up()).joinpath("images/claims/made-up.svg")).getroot()
     of = "{http://www.w3.org/2000/svg}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from claim import Plot, Row, Unit
 
 WIDTH, RIGHT, TOP, BAR = 720, 128, 52, 26
+KIB = 1 << 10
 LETTER = 7  # about the mean width of one
 STYLE = """
 svg { --ground: #ffffff; --edge: #d0d7de; --text: #1f2328; --faint: #59636e; --a: #2a6fbb; --b: #b3540a; --c: #2f7d4f;
@@ -138,12 +139,13 @@ def ticks(least: float, most: float, unit: Unit, *, log: bool = False) -> list[f
 
 
 def shown_value(value: float, unit: Unit) -> str:
-    """As the table and the pictures have it: `1.50 GiB`, `24 KiB per call`, `0.52 s`, `1.98 times`."""
+    """As the table and the pictures have it: `1.50 GiB`, `4.5 KiB per call`, `0.52 s`, `1.98 times`."""
     if unit == "times":
         return f"{value:,.3g} times"
     if unit == "seconds":
         return f"{value:.3g} s"
-    return format_size(round(value)) + unit.removeprefix("bytes")
+    size = f"{value / KIB:.1f} KiB" if KIB <= abs(value) < 10 * KIB else format_size(round(value))
+    return size + unit.removeprefix("bytes")
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "") -> str:

@@ -95,7 +95,8 @@ def test_leak(tfmem, claim):
     assert alive["build, gc.collect"] == alive["build and train, gc.collect"] == 0
     assert max(cleared.values) < 16 * KIB
     assert max(predicted.values + predicted_cleared.values) < min(built.values) / 10
-    assert max(later.values + later_cleared.values) < 8 * KIB
+    assert max(predicted_cleared.values) < min(predicted.values) / 2
+    assert max(later.values + later_cleared.values) < 16 * KIB
     assert min(trained.values) > 2 * MIB
     assert min(trained_collected.values) > 2 * MIB
     assert min(trained_cleared.values) > 0.4 * max(trained.values)
