@@ -14,6 +14,7 @@ import click
 import msgspec
 import pytest
 
+from pytest_tfmem.cli.project import project_here
 from pytest_tfmem.cli.subject import find_run, flames_of
 from pytest_tfmem.errors import TfmemError
 from pytest_tfmem.gate.result import GateResult
@@ -155,6 +156,15 @@ def test_a_history_that_is_not_there_is_a_mistake(project, monkeypatch):
         find_run(None, "nowhere")
 
 
+@pytest.fixture
+def _another_project():
+    """The project is asked for once in a process, which is a command's everywhere else."""
+    project_here.cache_clear()
+    yield
+    project_here.cache_clear()
+
+
+@pytest.mark.usefixtures("_another_project")
 @pytest.mark.parametrize(
     ("name", "history", "folder"),
     [
