@@ -77,33 +77,31 @@ def serve(folder: str) -> None:
         loaded.serve(tf.zeros((32, WIDTH)))
 
 
+KINDS = {"dense": False, "pruned": True}
+TRAININGS = {"training": {}, "training 1,024 wide": {"width": SMALLER}, "training, 12 steps": {"steps": 12}}
+
+
+def both_trained(tfmem, **how):
+    sides = {kind: tfmem.call(train, pruned=is_, **how) for kind, is_ in KINDS.items()}
+    return tfmem.compare(**sides, repeat=3, runtime={"inter_op_threads": 1})
+
+
 def test_pruning(tfmem, claim, tmp_path):
     """Magnitude pruning lowers memory."""
     folder = str(tmp_path)
-    kinds = {"dense": False, "pruned": True}
-
-    def both_of(**how):
-        sides = {kind: tfmem.call(train, pruned=is_, **how) for kind, is_ in kinds.items()}
-        return tfmem.compare(**sides, repeat=3, runtime={"inter_op_threads": 1})
-
-    trained, smaller, longer = both_of(), both_of(width=SMALLER), both_of(steps=12)
-    exported = {kind: tfmem.measure(export, folder, pruned=is_, repeat=1).value for kind, is_ in kinds.items()}
-    served = tfmem.compare(**{kind: tfmem.call(serve, f"{folder}/{kind}") for kind in kinds}, repeat=3)
-    for what, both in {"training": trained, "answers of what was exported": served}.items():
+    found = {what: both_trained(tfmem, **how) for what, how in TRAININGS.items()}
+    exported = {kind: tfmem.measure(export, folder, pruned=is_, repeat=1).value for kind, is_ in KINDS.items()}
+    served = tfmem.compare(**{kind: tfmem.call(serve, f"{folder}/{kind}") for kind in KINDS}, repeat=3)
+    for what, both in {**found, "answers of what was exported": served}.items():
         for kind, measured in both.items():
             claim.row(f"{what}, {kind}", measured, series=kind)
-    files = {(kind, how): size for kind in kinds for how, size in exported[kind].items()}
+    files = {(kind, how): size for kind in KINDS for how, size in exported[kind].items()}
     for (kind, how), size in files.items():
         claim.calculated(f"exported weights, {how}, {kind}", "size of the file", [size], series=kind)
-    for what, both in {"training 1,024 wide": smaller, "training, 12 steps": longer}.items():
-        for kind, measured in both.items():
-            claim.row(f"{what}, {kind}", measured, series=kind, plotted=False)
     claim.drawn("Growth of the process, and exported weights, of a dense network of 64 MiB")
     claim.under(WITHOUT_XLA)
 
-    training, serving, less, more = (
-        both.ratio("rss_growth", "pruned", "dense") for both in (trained, served, smaller, longer)
-    )
+    training, less, more, serving = (both.ratio("rss_growth", "pruned", "dense") for both in (*found.values(), served))
     raw, compressed = (files["pruned", how] / files["dense", how] for how in ("raw", "compressed"))
     for one in (training, less, more):
         assert one.median > 1.2
@@ -130,8 +128,7 @@ def test_pruning(tfmem, claim, tmp_path):
 
 
 def wrapped(tfmem, row) -> str:
-    kinds = {"dense": False, "pruned": True}
-    both = tfmem.compare(**{kind: tfmem.call(train_wrapped, pruned=is_) for kind, is_ in kinds.items()}, repeat=2)
+    both = tfmem.compare(**{kind: tfmem.call(train_wrapped, pruned=is_) for kind, is_ in KINDS.items()}, repeat=2)
     for kind, measured in both.items():
         row(f"training by tensorflow-model-optimization, {kind}", measured, series=kind, plotted=False)
     ratio = both.ratio("rss_growth", "pruned", "dense")
