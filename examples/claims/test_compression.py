@@ -98,7 +98,7 @@ def test_pruning(tfmem, claim, tmp_path):
     files = {(kind, how): size for kind in KINDS for how, size in exported[kind].items()}
     for (kind, how), size in files.items():
         claim.calculated(f"exported weights, {how}, {kind}", "size of the file", [size], series=kind)
-    claim.drawn("Growth of the process, and exported weights, of a dense network of 64 MiB")
+    claim.drawn("Growth of the process, and exported weights, of a dense network of 64 MiB, or as wide as is said")
     claim.under(WITHOUT_XLA)
 
     training, less, more, serving = (both.ratio("rss_growth", "pruned", "dense") for both in (*found.values(), served))
