@@ -34,7 +34,10 @@ class LastAttempt:
     def told(self, report: pytest.TestReport) -> None:
         """A report is about to be told: perhaps one of this attempt's, perhaps of a subtest of it."""
         phases = [phase for one, phase in self._untold if one is report]
-        if getattr(report, "outcome", "") == "rerun":
+        outcome = getattr(report, "outcome", "")
+        if outcome == "rerun":
             self._untold.clear()
-        elif phases:
+        elif phases and (outcome == "failed" or report is self._untold[-1][0]):
+            # Before the last report one that has not failed says nothing: a later phase may have, and be the one that
+            # is told as to be repeated.
             self._explain(report, phases[0])

@@ -56,7 +56,7 @@ class DeepSize:
         kind: type = type(value)
         if kind in _ATOMS:
             self.bytes += sys.getsizeof(value)
-        elif kind.__module__.partition(".")[0] == "numpy" and self._is_array(value):
+        elif str(kind.__module__).partition(".")[0] == "numpy" and self._is_array(value):
             self._add_array(value)
         elif _is_of_framework(kind):
             self._add_of_framework(value)
@@ -107,7 +107,7 @@ class DeepSize:
     def _add_base(self, array: Any, base: Any) -> None:
         if self._is_array(base):
             self._left.append(base)
-        elif isinstance(base, memoryview):
+        elif isinstance(base, memoryview) and base.obj is not None:
             self._add_base(array, base.obj)
         else:
             self._once(base, lambda: _buffer_bytes(base, at_least=array.nbytes))
@@ -150,7 +150,7 @@ class DeepSize:
 @cache
 def _is_of_framework(kind: type) -> bool:
     """By itself or, as a user's own model or layer is, by an ancestor."""
-    rooms = {one.__module__.partition(".")[0] for one in kind.__mro__}
+    rooms = {str(one.__module__).partition(".")[0] for one in kind.__mro__}
     return not rooms.isdisjoint(_FRAMEWORKS)
 
 

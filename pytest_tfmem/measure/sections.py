@@ -36,10 +36,11 @@ class Sections:
         `before`: what whoever enters it knows of it, where that is one too many to be known here.
         """
         place = _place(section)
-        if place in self._known or before is None or _place(before) != place:
+        has_room = place in self._known or len(self._known) < MOST_SECTIONS
+        if has_room or before is None or _place(before) != place:
             before = self._known.get(place)
         known = section if before is None else _both(before, section)
-        if place in self._known or len(self._known) < MOST_SECTIONS:
+        if has_room:
             self._known[place] = known
         return known
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 def checked_target(name: str) -> Path:
     """Where the document is to go. Raises TfmemError where it cannot: before the program has run for hours."""
-    path = Path(name)
     if not name:
         raise TfmemError("no name of a file", where="--json", hint="name a file")
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+    # Not by pathlib, which raises for a name that is too long or a folder that may not be entered.
+    if os.path.isdir(name) or not os.path.isdir(os.path.dirname(name) or "."):
+        what = "is a folder" if os.path.isdir(name) else "is in a folder that does not exist"
         raise TfmemError(f"{one_line(name)} {what}", where="--json", hint="name a file")
-    return path
+    return Path(name)
 
 
 class Record:

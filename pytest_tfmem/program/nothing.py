@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,19 +40,22 @@ def told(found: NoProgramError, program: Program) -> NoProgramError:
 
 def _refuse_a_script(program: Program) -> None:
     """Python would run it, to look for a module in it."""
-    path = Path(program.target)
-    if path.suffix == ".py" and path.is_file() and not path.with_suffix("").is_dir():
+    name, extension = os.path.splitext(program.target)
+    if extension == ".py" and os.path.isfile(program.target) and not os.path.isdir(name):
         where = f"-m {one_line(program.target)}"
         raise NoProgramError("this is a script, and no module", where=where, hint="leave -m out")
 
 
 def _refuse_what_cannot_be_read(target: str) -> None:
-    where, path = one_line(target), Path(target)
+    where = one_line(target)
     if target == _STDIN:
         raise NoProgramError("standard input is left to the program", where=where, hint=_NAME_ONE)
-    if not path.exists():
-        raise NoProgramError("no such file", where=where, hint=_NAME_ONE)
-    if not (path.is_file() or path.is_dir()):
+    try:
+        mode = os.stat(target).st_mode
+    except OSError as fault:
+        what = "no such file" if isinstance(fault, FileNotFoundError) else fault.strerror or str(fault)
+        raise NoProgramError(what, where=where, hint=_NAME_ONE) from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise NoProgramError("this is no file, but a pipe or a device", where=where, hint=_NAME_ONE)
     if not os.access(target, os.R_OK):
         raise NoProgramError("it may not be read", where=where)

@@ -294,3 +294,27 @@ def test_of_several_attempts_the_last_is_explained_if_it_is_over(project, worker
     (told,) = [case for case in ET.parse(project.path / "junit.xml").iter("failure") if "what held" in case.text]
     assert f"{place} test_over" in told.text
     assert ran.text.count("- what held the memory -") == 1
+
+
+@pytest.mark.of_any_start_method
+def test_of_several_attempts_whose_teardown_is_over_the_last_is_explained(project):
+    project.write(
+        "test_a.py",
+        """
+        KEPT = []
+
+        @pytest.fixture
+        def late():
+            yield
+            note("late")
+            KEPT.append(bytearray(24 << 20))
+
+        @budget(rss_growth="8 MiB")
+        def test_late(late): pass
+        """,
+    )
+    ran = project.run("--reruns=1", "--tfmem-explain")
+    assert ran.returncode == 1
+    assert len(set(ran.pids("late"))) == 2 + 1
+    assert explained(ran, "test_late")["holders"][0]["where"] == place_of("KEPT.append", project)
+    assert ran.text.count("- what held the memory -") == 1

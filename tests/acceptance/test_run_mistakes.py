@@ -15,10 +15,13 @@ NAME_ONE = "name a script, or with -m a module"
 LOOKED_FOR = "modules are looked for in this folder and among what is installed, as python -m does"
 FIGURES = "rss, rss_growth, rss_anon, rss_tree, gpu, gpu_tensors, gpu_reserved, gpu_footprint, cpu_tensors"
 NO_PROGRAM, NOT_SO = 2, 4
+TOO_LONG = f"{'a' * 260}.py"
 MISTAKES = [
     ("", "PROGRAM: not given; " + NAME_ONE, NO_PROGRAM),
     ("-m", "PROGRAM: not given; " + NAME_ONE, NO_PROGRAM),
     ("nosuch.py", "nosuch.py: no such file; " + NAME_ONE, NO_PROGRAM),
+    (TOO_LONG, f"{TOO_LONG}: File name too long; " + NAME_ONE, NO_PROGRAM),
+    ("a.py/b.py", "a.py/b.py: Not a directory; " + NAME_ONE, NO_PROGRAM),
     ("folder", "folder: there is no __main__ in this folder; name a script", NO_PROGRAM),
     ("-", "-: standard input is left to the program; " + NAME_ONE, NO_PROGRAM),
     ("-m a.py", "-m a.py: this is a script, and no module; leave -m out", NO_PROGRAM),

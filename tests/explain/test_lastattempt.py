@@ -40,6 +40,19 @@ def test_what_another_may_follow_is_explained_when_its_own_report_is_told_and_no
     assert explained == [(call, "call"), (teardown, "teardown")]
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_call_that_passed_says_nothing_of_a_teardown_that_has_not(explained, follows):
+    call, teardown = report("passed"), report()
+    one = attempt(explained, execution_count=1)
+    one.phase_over(call, "call")
+    one.phase_over(teardown, "teardown")
+    one.told(call)
+    assert explained == []
+    teardown.outcome = "rerun" if follows else "failed"
+    one.told(teardown)
+    assert explained == ([] if follows else [(teardown, "teardown")])
+
+
 def test_an_attempt_that_is_told_as_one_to_be_repeated_is_not_explained_by_any_of_its_reports(explained):
     call, teardown = report(), report("passed")
     followed = attempt(explained, execution_count=1)

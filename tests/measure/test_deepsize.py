@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import mmap
 import subprocess
@@ -70,6 +71,18 @@ def test_an_arrays_buffer_is_counted_whole_and_once():
     with mmap.mmap(-1, MIB) as mapped:
         assert MIB <= size(np.frombuffer(mapped, np.uint8, count=10)) < MIB + 1000
     assert MIB <= size(np.from_dlpack(array)[:1]) < MIB + 1000
+    assert MIB <= size([np.frombuffer(memory_of_c(array), np.uint8), None]) < MIB + 1000
+
+
+def test_a_class_of_no_module_is_an_object_like_others():
+    assert size(np.ctypeslib.as_ctypes(np.zeros(MIB, np.uint8))) > 0
+
+
+def memory_of_c(array):
+    """A view of its memory that tells of no object."""
+    made = ctypes.pythonapi.PyMemoryView_FromMemory
+    made.restype, made.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
+    return made(array.ctypes.data, array.nbytes, 0x100)
 
 
 # In a process of its own: TensorFlow's devices would be up in this one, for every test after it.

@@ -21,6 +21,10 @@ def test_a_section_has_the_most_of_all_its_entries():
     assert [told(sections.add(entry("load", size))) for size in (5, 7, 6)] == [(1, 5), (2, 7), (3, 7)]
 
 
+def test_what_was_known_of_a_section_before_it_was_forgotten_is_no_part_of_it():
+    assert told(Sections().add(entry("load", 1), entry("load", 32))) == (1, 1)
+
+
 def test_one_too_many_to_be_recorded_is_told_all_its_entries_all_the_same():
     sections = Sections()
     for number in range(MOST_SECTIONS):
