@@ -56,9 +56,11 @@ class Watch:
     def readings(self, test: Watched, tensors: Sequence[TensorPeak] | str = "") -> dict[str, FigureReading]:
         """Every figure's. `tensors`: what a profiled run added up to, or why there was none, empty if none wanted."""
         observed = test.observed
-        of_host = readings_of_the_dead if observed.died else host_readings
         of_devices = self.device_readings(test, observed.devices, tensors)
-        return of_host(observed.phases, test.samples) | (incomplete(of_devices) if observed.died else of_devices)
+        if observed.died:
+            dead = readings_of_the_dead(observed.phases, test.samples, observed.sections)
+            return dead | incomplete(of_devices)
+        return host_readings(observed.phases, test.samples) | of_devices
 
     def device_readings(
         self,

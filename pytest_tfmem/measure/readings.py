@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Phase, Reading
+from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Phase, Reading, greatest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_tfmem.figures import AnyReading, Exactness
+    from pytest_tfmem.figures import AnyReading, Exactness, Section
     from pytest_tfmem.measure.marks import Marks, PhaseMarks
     from pytest_tfmem.measure.sampler import Samples
 
 _NOT_APART = NotMeasured("this system does not count anonymous memory apart")
+_NOT_READ = NotMeasured("the test's process ended before it could be read")
 
 
 def host_readings(phases: Mapping[Phase, PhaseMarks], samples: Samples) -> dict[str, AnyReading]:
@@ -34,9 +35,14 @@ def host_readings(phases: Mapping[Phase, PhaseMarks], samples: Samples) -> dict[
     }
 
 
-def readings_of_the_dead(phases: Mapping[Phase, PhaseMarks], samples: Samples) -> dict[str, AnyReading]:
-    """Readings of a test whose process did not end well: its last samples, which may miss what came after them."""
-    sampled = _readings_of_samples(samples)
+def readings_of_the_dead(
+    phases: Mapping[Phase, PhaseMarks], samples: Samples, sections: Iterable[Section] = ()
+) -> dict[str, AnyReading]:
+    """Readings of a test whose process did not end well: its last samples, which may miss what came after them.
+
+    `sections` are those that were over by then: the test has held at least what each of them has.
+    """
+    sampled = _readings_of_samples(samples, _most_of_all(sections))
     counted = host_readings(phases, samples) if phases else {}
     return sampled | {figure: _later(reading, sampled[figure]) for figure, reading in counted.items()}
 
@@ -113,24 +119,32 @@ def _tree(samples: Samples, *, at_least: int) -> Reading:
     return Reading(bytes=max(samples.tree_peak, at_least), exactness="sampled", source=samples.source)
 
 
-def _readings_of_samples(samples: Samples) -> dict[str, AnyReading]:
+def _most_of_all(sections: Iterable[Section]) -> dict[str, int]:
+    """By figure in bytes, of those figures that are not counted from a section's own beginning."""
+    found: dict[str, int] = {}
+    for section in sections:
+        for figure in ("rss", "rss_anon"):
+            most = greatest(section.readings.get(figure))
+            if most is not None:
+                found[figure] = max(found.get(figure, 0), most.bytes)
+    return found
+
+
+def _readings_of_samples(samples: Samples, sections: Mapping[str, int] = {}) -> dict[str, AnyReading]:
     if samples.before_setup is None:
         # What was seen is the import of the test's file: nothing of the test itself, and no reason to call it kept.
         return dict.fromkeys(HOST_FIGURES, NotMeasured("the test's process ended before its setup"))
-    if samples.count == 0:
-        return dict.fromkeys(HOST_FIGURES, NotMeasured("the test's process ended before it could be read"))
+    if samples.count == 0 and "rss" not in sections:
+        return dict.fromkeys(HOST_FIGURES, _NOT_READ)
+    own = max(samples.own_peak, sections.get("rss", 0))
+    anonymous = [size for size in (samples.anon_peak, sections.get("rss_anon")) if size is not None]
+    source = f"{samples.source}, and in sections" if sections else samples.source
     return {
-        "rss": Reading(bytes=samples.own_peak, exactness="sampled", source=samples.source),
-        "rss_growth": _sampled(max(0, samples.own_peak - samples.before_setup), samples),
-        "rss_anon": _sampled(samples.anon_peak, samples),
-        "rss_tree": _tree(samples, at_least=samples.own_peak),
+        "rss": Reading(bytes=own, exactness="sampled", source=source),
+        "rss_growth": Reading(bytes=max(0, own - samples.before_setup), exactness="sampled", source=source),
+        "rss_anon": Reading(bytes=max(anonymous), exactness="sampled", source=source) if anonymous else _NOT_READ,
+        "rss_tree": _tree(samples, at_least=own),
     }
-
-
-def _sampled(size: int | None, samples: Samples) -> AnyReading:
-    if size is None:
-        return NotMeasured("the test's process ended before it could be read")
-    return Reading(bytes=size, exactness="sampled", source=samples.source)
 
 
 def _later(counted: AnyReading, sampled: AnyReading) -> AnyReading:

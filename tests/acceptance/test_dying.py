@@ -124,6 +124,8 @@ def test_what_was_over_before_a_process_died_is_kept_and_what_was_open_is_named_
         decode, load = ran.measured[test]["sections"][:2]
         assert 31 * MIB < decode["readings"]["rss_growth"]["bytes"] < 33 * MIB
         assert decode["readings"]["rss"] == load["readings"]["rss"]
+        for figure in ("rss", "rss_anon") if ran.measured[test]["died"] else ():
+            assert ran.measured[test]["readings"][figure]["bytes"] >= decode["readings"][figure]["bytes"]
         assert "loaded" in [one["name"] for one in ran.measured[test]["timeline"]["checkpoints"]]
     for where in (
         "died of SIGKILL in call, in its section train: someone killed it",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Reading
+from pytest_tfmem.figures import HOST_FIGURES, NotMeasured, Reading, Section
 from pytest_tfmem.measure.marks import Marks, PhaseMarks
 from pytest_tfmem.measure.readings import host_readings, phase_figures, readings_of_the_dead
 from pytest_tfmem.measure.sampler import Samples
@@ -132,6 +132,28 @@ def test_a_process_that_ended_badly_has_what_was_last_seen_of_it():
         "rss_anon": Reading(bytes=600, exactness="sampled", source=source),
         "rss_tree": Reading(bytes=900, exactness="sampled", source=source),
     }
+
+
+def test_a_process_that_ended_badly_has_held_at_least_what_its_sections_have():
+    seen = samples(900, own=800, anon=600, before_setup=500)
+    sections = [section(rss=950, rss_anon=400), section(rss=700, rss_anon=640), section()]
+    read = readings_of_the_dead({}, seen, sections)
+    assert {figure: one.bytes for figure, one in read.items()} == {
+        "rss": 950,
+        "rss_growth": 450,
+        "rss_anon": 640,
+        "rss_tree": 950,
+    }
+    assert read["rss"].exactness == "sampled"
+    assert read["rss"].source.endswith(", and in sections")
+    unseen = samples(own=0, before_setup=500)
+    assert readings_of_the_dead({}, unseen, sections)["rss_growth"].bytes == 450
+    assert readings_of_the_dead({}, unseen, [section()]) == dict.fromkeys(HOST_FIGURES, ENDED_EARLY)
+
+
+def section(**sizes):
+    read = {figure: Reading(bytes=size, exactness="exact", source="VmHWM") for figure, size in sizes.items()}
+    return Section(name="load", path=[], phase="call", readings=read)
 
 
 def test_the_dead_have_no_anonymous_memory_where_nobody_counts_it():
